@@ -1,0 +1,40 @@
+"""labs: a real network that a notebook can hold.
+
+    net = labs.network("client", "server")     two hosts with real TCP/IP stacks, and a wire between them
+    with net.capture() as cap: …               every frame on that wire
+    cap.ladder()                               a picture, and the same as text
+
+The names below are all that notebooks use.  Each is imported at its first use, so that `import labs` takes no time.
+"""
+
+from importlib import import_module
+
+_HOME = {
+    "network": "labs.network.net",
+    "router": "labs.network",
+    "LabError": "labs.network",
+    "Capture": "labs.capture",
+    "States": "labs.views",
+    "chapter": "labs.lessons",
+    "claim": "labs.lessons",
+    "heard": "labs.lessons",
+    "predict": "labs.lessons",
+    "exercise": "labs.lessons",
+    "doctor": "labs.doctor",
+    "source": "labs.source",
+    "certificate": "labs.certificate",
+}
+__all__ = sorted(_HOME)
+__version__ = "0.1.0"
+
+
+def __getattr__(name):
+    if name not in _HOME:
+        raise AttributeError(f"labs has no {name!r}; it has {', '.join(__all__)}")
+    value = getattr(import_module(_HOME[name]), name)
+    globals()[name] = value  # `labs.network` is from now on the function, as notebooks mean it; the room is sys.modules["labs.network"]
+    return value
+
+
+def __dir__():
+    return sorted([*globals(), *__all__])

@@ -1,0 +1,109 @@
+"""ICMP for IPv4, RFC 792: errors, and ping.  Built in the chapters on ICMP, traceroute and path MTU discovery.
+
+An error carries the start of the packet that caused it: that is how the sender's kernel finds the socket to tell.
+"""
+
+from ipaddress import IPv4Address
+from struct import unpack_from
+
+from labs.decode.checksum import verdict
+from labs.decode.fields import Field, Layer
+from labs.decode.reading import need
+
+__all__ = ["decode"]
+
+SEE = "RFC 792"
+TYPES = {
+    0: "Echo Reply",
+    3: "Destination Unreachable",
+    4: "Source Quench",
+    5: "Redirect",
+    8: "Echo",
+    9: "Router Advertisement",
+    10: "Router Solicitation",
+    11: "Time Exceeded",
+    12: "Parameter Problem",
+    13: "Timestamp",
+    14: "Timestamp Reply",
+}
+CODES = {
+    (3, 0): "net unreachable",
+    (3, 1): "host unreachable",
+    (3, 2): "protocol unreachable",
+    (3, 3): "port unreachable",
+    (3, 4): "fragmentation needed and DF set",
+    (3, 5): "source route failed",
+    (3, 6): "destination network unknown",
+    (3, 7): "destination host unknown",
+    (3, 9): "network administratively prohibited",
+    (3, 10): "host administratively prohibited",
+    (3, 13): "communication administratively prohibited",
+    (5, 0): "redirect for the network",
+    (5, 1): "redirect for the host",
+    (11, 0): "time to live exceeded in transit",
+    (11, 1): "fragment reassembly time exceeded",
+    (12, 0): "pointer indicates the error",
+}
+ERRORS = (3, 4, 5, 11, 12)  # these quote a packet
+ECHO = (0, 8)
+TIMESTAMPS = (13, 14)
+
+
+def decode(raw, at, end, below=()):
+    """An ICMP header of 8 bytes (20 for timestamps); the meaning of bytes 4 to 7 depends on the type."""
+    need(at, end, 8, "an ICMP header")
+    kind, code, checksum = unpack_from("!BBH", raw, at)
+    header = 20 if kind in TIMESTAMPS else 8
+    need(at, end, header, f"an ICMP {TYPES.get(kind, 'header')}")
+    fields = (
+        Field("Type", kind, str(kind), TYPES.get(kind, "not decoded here"), at, 1, SEE),
+        Field("Code", code, str(code), CODES.get((kind, code), ""), at + 1, 1, SEE),
+        Field("Checksum", checksum, f"0x{checksum:04x}", _checksum(raw, at, end, below), at + 2, 2, SEE, varies=True),
+        *_rest(raw, at, kind, code),
+    )
+    inner = "IPv4 (quoted)" if kind in ERRORS else "Data"
+    return Layer("ICMP", 3, fields, at, header, end - at), inner, at + header, end
+
+
+def _checksum(raw, at, end, below):
+    """ICMP covers only itself; but all of itself, so that a fragment or a cut frame cannot be checked."""
+    ip = below[-1] if below else None
+    if ip and ip.name.endswith("(quoted)"):
+        return "not checked: quoted in part"
+    if ip and ip.name == "IPv4" and ip.offset + ip["Total Length"] > len(raw):
+        return "not checked: the frame is cut short"
+    if ip and ip.name == "IPv4" and ip["More Fragments"]:
+        return "not checked: it covers all fragments"
+    return verdict(raw[at:end], 2)
+
+
+def _rest(raw, at, kind, code):
+    """Bytes 4 to 7, and the three clocks of a timestamp."""
+    first, second = unpack_from("!HH", raw, at + 4)
+    if kind in ECHO or kind in TIMESTAMPS:
+        fields = (
+            Field("Identifier", first, str(first), "which ping asked", at + 4, 2, SEE, varies=True),
+            Field("Sequence Number", second, str(second), "which request this is", at + 6, 2, SEE),
+        )
+        if kind in TIMESTAMPS:
+            for place, name in enumerate(("Originate Timestamp", "Receive Timestamp", "Transmit Timestamp")):
+                where = at + 8 + 4 * place
+                value = unpack_from("!I", raw, where)[0]
+                fields += (Field(name, value, str(value), "ms since midnight UT", where, 4, SEE, varies=True),)
+        return fields
+    if kind == 5:
+        gateway = str(IPv4Address(raw[at + 4 : at + 8]))
+        return (Field("Gateway Internet Address", gateway, gateway, "the better first hop", at + 4, 4, SEE),)
+    if kind in (3, 11, 12):
+        pointer, words = raw[at + 4], raw[at + 5]
+        unused = ("Pointer", "byte of the quoted header that is wrong") if kind == 12 else ("Unused", "")
+        last = ("Next-Hop MTU", "bytes that fit the next link", "RFC 1191 §4") if (kind, code) == (3, 4) else ("Unused", "", SEE)
+        return (
+            Field(unused[0], pointer, str(pointer), unused[1], at + 4, 1, SEE),
+            Field("Length", words, str(words), "words quoted; 0: all that follows", at + 5, 1, "RFC 4884 §4"),
+            Field(last[0], second, str(second), last[1], at + 6, 2, last[2]),
+        )
+    if kind in (4, 10):
+        return (Field("Unused", first << 16 | second, str(first << 16 | second), "", at + 4, 4, SEE),)
+    rest = raw[at + 4 : at + 8]
+    return (Field("Rest of Header", rest, rest.hex(" "), "depends on the type", at + 4, 4, SEE),)

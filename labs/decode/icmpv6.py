@@ -1,0 +1,141 @@
+"""ICMPv6, RFC 4443: errors and ping; and Neighbor Discovery, RFC 4861, which does for IPv6 what ARP does for IPv4."""
+
+from ipaddress import IPv6Address
+from struct import unpack_from
+
+from labs.decode.checksum import transport_verdict
+from labs.decode.fields import Field, Layer
+from labs.decode.reading import need, preview
+
+__all__ = ["decode"]
+
+SEE, NDP = "RFC 4443 §2.1", "RFC 4861 §4"
+TYPES = {
+    1: "Destination Unreachable",
+    2: "Packet Too Big",
+    3: "Time Exceeded",
+    4: "Parameter Problem",
+    128: "Echo Request",
+    129: "Echo Reply",
+    130: "Multicast Listener Query",
+    133: "Router Solicitation",
+    134: "Router Advertisement",
+    135: "Neighbor Solicitation",
+    136: "Neighbor Advertisement",
+    137: "Redirect",
+    143: "Multicast Listener Report v2",
+}
+CODES = {
+    (1, 0): "no route to destination",
+    (1, 1): "administratively prohibited",
+    (1, 3): "address unreachable",
+    (1, 4): "port unreachable",
+    (3, 0): "hop limit exceeded in transit",
+    (3, 1): "fragment reassembly time exceeded",
+    (4, 0): "erroneous header field",
+    (4, 1): "unrecognized Next Header type",
+    (4, 2): "unrecognized IPv6 option",
+}
+SIZES = {133: 8, 134: 16, 135: 24, 136: 24, 137: 40}  # Neighbor Discovery: fixed part, before its options
+NA_FLAGS = (("R", "sent by a router"), ("S", "solicited: answers a question"), ("O", "override the cached address"))
+OPTIONS = {
+    1: "Source Link-Layer Address",
+    2: "Target Link-Layer Address",
+    3: "Prefix Information",
+    4: "Redirected Header",
+    5: "MTU",
+}
+
+
+def decode(raw, at, end, below=()):
+    """An ICMPv6 message: the fixed part and, in Neighbor Discovery, the options."""
+    need(at, end, 8, "an ICMPv6 header")
+    kind, code, checksum = unpack_from("!BBH", raw, at)
+    header, error = SIZES.get(kind, 8), ""
+    need(at, end, header, f"an ICMPv6 {TYPES.get(kind, 'header')}")
+    fields = [
+        Field("Type", kind, str(kind), TYPES.get(kind, "not decoded here"), at, 1, SEE),
+        Field("Code", code, str(code), CODES.get((kind, code), ""), at + 1, 1, SEE),
+        Field(
+            "Checksum", checksum, f"0x{checksum:04x}", transport_verdict(raw, at, end, below, 58, 2), at + 2, 2, SEE, varies=True
+        ),
+        *_rest(raw, at, kind),
+    ]
+    if kind in SIZES:
+        options, error = _options(raw, at + header, end)
+        fields += options
+        header = end - at
+        inner = None
+    else:
+        inner = "IPv6 (quoted)" if kind in (1, 2, 3, 4) else "Data"
+    return Layer("ICMPv6", 3, tuple(fields), at, header, end - at, error), inner, at + header, end
+
+
+def _rest(raw, at, kind):
+    """What stands behind the checksum, by type."""
+    first, second = unpack_from("!HH", raw, at + 4)
+    word = first << 16 | second
+    if kind in (128, 129):
+        return (
+            Field("Identifier", first, str(first), "which ping asked", at + 4, 2, "RFC 4443 §4.1", varies=True),
+            Field("Sequence Number", second, str(second), "which request this is", at + 6, 2, "RFC 4443 §4.1"),
+        )
+    if kind == 2:
+        return (Field("MTU", word, str(word), "bytes that fit the next link", at + 4, 4, "RFC 4443 §3.2"),)
+    if kind == 4:
+        return (Field("Pointer", word, str(word), "byte of the quoted packet that is wrong", at + 4, 4, "RFC 4443 §3.4"),)
+    if kind in (1, 3):
+        return (Field("Unused", word, str(word), "", at + 4, 4, "RFC 4443 §3"),)
+    if kind == 134:
+        return _router_advertisement(raw, at)
+    if kind == 136:
+        flags = tuple(
+            Field(name, word >> (31 - bit) & 1, str(word >> (31 - bit) & 1), meaning, at + 4, 1, "RFC 4861 §4.4", bits=(bit, 1))
+            for bit, (name, meaning) in enumerate(NA_FLAGS)
+        )
+        reserved = Field(
+            "Reserved", word & 0x1FFFFFFF, str(word & 0x1FFFFFFF), "must be zero", at + 4, 4, "RFC 4861 §4.4", bits=(3, 29)
+        )
+        return (*flags, reserved, _address("Target Address", raw, at + 8))
+    if kind in SIZES:  # 133, 135, 137
+        fields = (Field("Reserved", word, str(word), "must be zero", at + 4, 4, NDP),)
+        fields += (_address("Target Address", raw, at + 8),) if kind in (135, 137) else ()
+        return fields + ((_address("Destination Address", raw, at + 24),) if kind == 137 else ())
+    return (Field("Message Body", raw[at + 4 : at + 8], raw[at + 4 : at + 8].hex(" "), "depends on the type", at + 4, 4, SEE),)
+
+
+def _router_advertisement(raw, at):
+    see, (hops, flags, lifetime, reachable, retrans) = "RFC 4861 §4.2", unpack_from("!BBHII", raw, at + 4)
+    return (
+        Field("Cur Hop Limit", hops, str(hops), "for packets sent from here; 0: not given", at + 4, 1, see),
+        Field("M", flags >> 7, str(flags >> 7), "managed: addresses by DHCPv6", at + 5, 1, see, bits=(0, 1)),
+        Field("O", flags >> 6 & 1, str(flags >> 6 & 1), "other: more settings by DHCPv6", at + 5, 1, see, bits=(1, 1)),
+        Field("Reserved", flags & 63, str(flags & 63), "", at + 5, 1, see, bits=(2, 6)),
+        Field("Router Lifetime", lifetime, str(lifetime), "s as default router", at + 6, 2, see),
+        Field("Reachable Time", reachable, str(reachable), "ms; 0: not given", at + 8, 4, see),
+        Field("Retrans Timer", retrans, str(retrans), "ms; 0: not given", at + 12, 4, see),
+    )
+
+
+def _options(raw, at, end):
+    """Neighbor Discovery options, RFC 4861 §4.6: type, length in units of 8 bytes, value."""
+    fields, see = [], "RFC 4861 §4.6"
+    while at < end:
+        length = raw[at + 1] * 8 if at + 1 < end else 0
+        if length == 0 or at + length > end:
+            fields.append(Field("Malformed Options", raw[at:end], preview(raw[at:end]), "not read", at, end - at, see))
+            return fields, f"option {raw[at]} claims {length} bytes; 8 to {end - at} fit here. The message is damaged or forged."
+        data = raw[at + 2 : at + length]
+        text = data.hex(":") if raw[at] in (1, 2) else preview(data)
+        if raw[at] == 3 and length == 32:
+            text = f"{IPv6Address(raw[at + 16 : at + 32])}/{raw[at + 2]}"
+        elif raw[at] == 5 and length == 8:
+            text = str(unpack_from("!I", raw, at + 4)[0])
+        fields.append(Field(OPTIONS.get(raw[at], "Unknown Option"), data, text, f"option {raw[at]}", at, length, see))
+        at += length
+    return fields, ""
+
+
+def _address(name, raw, at):
+    address = str(IPv6Address(raw[at : at + 16]))
+    return Field(name, address, address, "", at, 16, NDP)

@@ -1,0 +1,133 @@
+"""IPv4, RFC 791 §3.1.  Built in the chapters on IP, fragmentation and routing."""
+
+from ipaddress import IPv4Address
+from struct import unpack_from
+
+from labs.decode.checksum import verdict
+from labs.decode.fields import DecodeError, Field, Layer
+from labs.decode.reading import need
+
+__all__ = ["PROTOCOLS", "decode"]
+
+SEE = "RFC 791 §3.1"
+PROTOCOLS = {1: "ICMP", 4: "IPv4", 6: "TCP", 17: "UDP", 41: "IPv6", 58: "ICMPv6"}  # IANA, protocol numbers
+ECN = ("Not-ECT: no congestion marks wanted", "ECT(1)", "ECT(0)", "CE: congestion experienced")  # RFC 3168 §5
+OPTIONS = {
+    7: "Record Route",
+    68: "Internet Timestamp",
+    130: "Security",
+    131: "Loose Source Route",
+    136: "Stream ID",
+    137: "Strict Source Route",
+    148: "Router Alert",
+}
+
+
+def decode(raw, at, end, below=()):
+    """An IPv4 header with its options; what it carries ends at Total Length, so that padding is left out."""
+    need(at, end, 20, "an IPv4 header")
+    first, tos, total, identification, fragment, ttl, protocol, checksum, _, _ = unpack_from("!BBHHHBBHII", raw, at)
+    version, header = first >> 4, (first & 15) * 4
+    if version != 4:
+        raise DecodeError(f"an IPv4 header begins with version 4; {version} came. Another protocol stands here.")
+    if header < 20:
+        raise DecodeError(f"an IPv4 header has at least 5 words; IHL says {header // 4}. The header is damaged or forged.")
+    need(at, end, header, f"an IPv4 header of {header // 4} words")
+    if total < header:
+        raise DecodeError(f"Total Length covers the header of {header} bytes; {total} came. The header is damaged or forged.")
+    stop = min(at + total, end)
+    offset, more, inner = (fragment & 0x1FFF) * 8, fragment >> 13 & 1, PROTOCOLS.get(protocol, "Data")
+    cut = "" if at + total <= end else f"bytes, header included; {end - at} of them are here"
+    fields = [
+        Field("Version", version, "4", "", at, 1, SEE, bits=(0, 4)),
+        Field("IHL", first & 15, str(first & 15), f"header of {header} bytes", at, 1, SEE, bits=(4, 4)),
+        Field("DSCP", tos >> 2, str(tos >> 2), "" if tos >> 2 else "default forwarding", at + 1, 1, "RFC 2474 §3", bits=(0, 6)),
+        Field("ECN", tos & 3, f"{tos & 3:02b}", ECN[tos & 3], at + 1, 1, "RFC 3168 §5", bits=(6, 2)),
+        Field("Total Length", total, str(total), cut or "bytes, header included", at + 2, 2, SEE),
+        Field(
+            "Identification",
+            identification,
+            f"0x{identification:04x}",
+            "tells the fragments of one datagram from those of others",
+            at + 4,
+            2,
+            "RFC 6864 §4",
+            varies=True,
+        ),
+        Field("Reserved Flag", fragment >> 15, str(fragment >> 15), "must be zero", at + 6, 1, SEE, bits=(0, 1)),
+        Field(
+            "Don't Fragment",
+            fragment >> 14 & 1,
+            str(fragment >> 14 & 1),
+            "a router must not cut it" if fragment & 0x4000 else "a router may cut it",
+            at + 6,
+            1,
+            SEE,
+            bits=(1, 1),
+        ),
+        Field(
+            "More Fragments",
+            more,
+            str(more),
+            "more follow" if more else "the last fragment" if offset else "the whole datagram",
+            at + 6,
+            1,
+            SEE,
+            bits=(2, 1),
+        ),
+        Field(
+            "Fragment Offset",
+            fragment & 0x1FFF,
+            str(fragment & 0x1FFF),
+            f"× 8 = byte {offset} of the datagram",
+            at + 6,
+            2,
+            SEE,
+            bits=(3, 13),
+        ),
+        Field("Time to Live", ttl, str(ttl), "routers that may still pass it on", at + 8, 1, SEE),
+        Field("Protocol", protocol, str(protocol), inner if inner != "Data" else "not decoded here", at + 9, 1, SEE),
+        Field("Header Checksum", checksum, f"0x{checksum:04x}", verdict(raw[at : at + header], 10), at + 10, 2, SEE, varies=True),
+        _address("Source Address", raw, at + 12),
+        _address("Destination Address", raw, at + 16),
+    ]
+    options, error = _options(raw, at + 20, at + header)
+    if offset:  # only the first fragment holds the next header
+        inner = "Data"
+    layer = Layer("IPv4", 3, (*fields, *options), at, header, stop - at, error)
+    return layer, inner if stop > at + header or total > header else None, at + header, stop
+
+
+def _address(name, raw, at):
+    address = IPv4Address(raw[at : at + 4])
+    meaning = ""
+    if int(address) == 0xFFFFFFFF:
+        meaning = "limited broadcast"
+    elif address.is_multicast:
+        meaning = "multicast"
+    elif address.is_loopback:
+        meaning = "loopback"
+    return Field(name, str(address), str(address), meaning, at, 4, SEE)
+
+
+def _options(raw, at, end):
+    """The options as one field each, and what was wrong with them.  RFC 791 §3.1: kind, or kind, length and data."""
+    fields = []
+    while at < end:
+        kind = raw[at]
+        if kind == 0:
+            fields.append(Field("End of Option List", 0, "", "option 0", at, 1, SEE))
+            if at + 1 < end:
+                fields.append(
+                    Field("Padding", raw[at + 1 : end], raw[at + 1 : end].hex(" "), "to a whole word", at + 1, end - at - 1, SEE)
+                )
+            break
+        length = 1 if kind == 1 else raw[at + 1] if at + 1 < end else 0
+        if kind != 1 and (length < 2 or at + length > end):
+            fields.append(Field("Malformed Options", raw[at:end], raw[at:end].hex(" "), "not read", at, end - at, SEE))
+            return fields, f"option {kind} claims {length} bytes; 2 to {end - at} fit here. The header is damaged or forged."
+        name = "No Operation" if kind == 1 else OPTIONS.get(kind, "Unknown Option")
+        data = raw[at + 2 : at + length]
+        fields.append(Field(name, data, data.hex(" "), f"option {kind}", at, length, SEE))
+        at += length
+    return fields, ""

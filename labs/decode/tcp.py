@@ -1,0 +1,148 @@
+"""TCP, RFC 9293 §3.1, and its options.  Built in the chapters on TCP: connection, reliability, flow and congestion control."""
+
+from struct import unpack_from
+
+from labs.decode.checksum import transport_verdict
+from labs.decode.fields import DecodeError, Field, Layer
+from labs.decode.reading import EPHEMERAL, need, port_meaning
+
+__all__ = ["decode", "decode_quoted"]
+
+SEE = "RFC 9293 §3.1"
+BITS = (  # from the most significant bit of byte 13
+    ("CWR", "congestion window reduced", "RFC 3168 §6.1"),
+    ("ECE", "ECN echo: congestion was marked", "RFC 3168 §6.1"),
+    ("URG", "the urgent pointer counts", SEE),
+    ("ACK", "the acknowledgment number counts", SEE),
+    ("PSH", "hand the data to the application now", SEE),
+    ("RST", "reset: the connection is gone", SEE),
+    ("SYN", "synchronize sequence numbers", SEE),
+    ("FIN", "no more data from the sender", SEE),
+)
+
+
+def decode(raw, at, end, below=()):
+    """A TCP header with its options."""
+    need(at, end, 20, "a TCP header")
+    offset, flags, window, checksum, urgent = unpack_from("!BBHHH", raw, at + 12)
+    header = (offset >> 4) * 4
+    if header < 20:
+        raise DecodeError(f"a TCP header has at least 5 words; Data Offset says {offset >> 4}. The header is damaged or forged.")
+    need(at, end, header, f"a TCP header of {offset >> 4} words")
+    fields = [
+        *_first_eight(raw, at, flags),
+        _acknowledgment(raw, at + 8, flags),
+        Field("Data Offset", offset >> 4, str(offset >> 4), f"header of {header} bytes", at + 12, 1, SEE, bits=(0, 4)),
+        Field("Reserved", offset & 15, str(offset & 15), "must be zero", at + 12, 1, SEE, bits=(4, 4)),
+    ]
+    for bit, (name, meaning, see) in enumerate(BITS):
+        value = flags >> (7 - bit) & 1
+        fields.append(Field(name, value, str(value), meaning if value else "", at + 13, 1, see, bits=(bit, 1)))
+    scaled = "bytes" if flags & 2 else "bytes, times the sender's window scale"
+    fields += [
+        Field("Window", window, str(window), scaled, at + 14, 2, SEE),
+        Field(
+            "Checksum", checksum, f"0x{checksum:04x}", transport_verdict(raw, at, end, below, 6, 16), at + 16, 2, SEE, varies=True
+        ),
+        Field("Urgent Pointer", urgent, str(urgent), "" if flags & 32 else "not in use", at + 18, 2, SEE),
+    ]
+    options, error = _options(raw, at + 20, at + header)
+    return Layer("TCP", 4, (*fields, *options), at, header, end - at, error), "Application", at + header, end
+
+
+def decode_quoted(raw, at, end, below=()):
+    """As much of the header as an ICMP error quotes: by RFC 792 at least 8 bytes, which is enough to find the socket."""
+    if end - at >= 20 and end - at >= (raw[at + 12] >> 4) * 4:
+        return decode(raw, at, end, below)
+    need(at, end, 8, "the quoted start of a TCP header")
+    return Layer("TCP", 4, _first_eight(raw, at, 0), at, 8, end - at), "Data", at + 8, end
+
+
+def _first_eight(raw, at, flags):
+    sport, dport, seq = unpack_from("!HHI", raw, at)
+    meaning = "initial sequence number" if flags & 2 else "number of the first byte of data"
+    return (
+        Field("Source Port", sport, str(sport), port_meaning(sport), at, 2, SEE, varies=sport in EPHEMERAL),
+        Field("Destination Port", dport, str(dport), port_meaning(dport), at + 2, 2, SEE, varies=dport in EPHEMERAL),
+        Field("Sequence Number", seq, str(seq), meaning, at + 4, 4, SEE, varies=True),
+    )
+
+
+def _acknowledgment(raw, at, flags):
+    ack, counts = unpack_from("!I", raw, at)[0], bool(flags & 16)
+    meaning = "number of the next byte expected" if counts else "not in use: ACK is not set"
+    return Field("Acknowledgment Number", ack, str(ack), meaning, at, 4, SEE, varies=counts)
+
+
+def _options(raw, at, end):
+    """The options as one field each, and what was wrong with them: kind 0 and 1 stand alone, all others carry their length."""
+    fields = []
+    while at < end:
+        kind = raw[at]
+        if kind == 0:
+            fields.append(Field("End of Option List", 0, "", "option 0", at, 1, "RFC 9293 §3.2"))
+            if at + 1 < end:
+                rest = raw[at + 1 : end]
+                fields.append(Field("Padding", rest, rest.hex(" "), "to a whole word", at + 1, len(rest), SEE))
+            break
+        if kind == 1:
+            fields.append(Field("No-Operation", 1, "", "option 1: aligns the next option", at, 1, "RFC 9293 §3.2"))
+            at += 1
+            continue
+        length = raw[at + 1] if at + 1 < end else 0
+        if length < 2 or at + length > end:
+            fields.append(Field("Malformed Options", raw[at:end], raw[at:end].hex(" "), "not read", at, end - at, SEE))
+            return fields, f"option {kind} claims {length} bytes; 2 to {end - at} fit here. The header is damaged or forged."
+        fields.append(_option(kind, raw[at + 2 : at + length], at, length))
+        at += length
+    return fields, ""
+
+
+def _option(kind, data, at, length):
+    """One option that carries its length; one of an unexpected length is shown as an unknown one."""
+    if kind == 2 and length == 4:
+        mss = int.from_bytes(data, "big")
+        return Field(
+            "Maximum Segment Size",
+            mss,
+            str(mss),
+            "option 2: bytes of data that the sender can receive in one segment",
+            at,
+            length,
+            "RFC 9293 §3.7.1",
+        )
+    if kind == 3 and length == 3:
+        factor = 2 ** min(data[0], 14)  # RFC 7323 §2.3: more than 14 counts as 14
+        return Field("Window Scale", data[0], str(data[0]), f"option 3: window × {factor}", at, length, "RFC 7323 §2.2")
+    if kind == 4 and length == 2:
+        return Field("SACK Permitted", True, "yes", "option 4", at, length, "RFC 2018 §2")
+    if kind == 5 and length % 8 == 2 and data:
+        edges = unpack_from(f"!{len(data) // 4}I", data)
+        blocks = tuple(zip(edges[::2], edges[1::2]))
+        text = ", ".join(f"{left}–{right}" for left, right in blocks)
+        return Field(
+            "SACK",
+            blocks,
+            text,
+            "option 5: received beyond the gap; right edges not included",
+            at,
+            length,
+            "RFC 2018 §3",
+            varies=True,
+        )
+    if kind == 8 and length == 10:
+        value, echo = unpack_from("!II", data)
+        return Field(
+            "Timestamps",
+            (value, echo),
+            f"TSval {value}, TSecr {echo}",
+            "option 8: the sender's clock, and the last one it saw",
+            at,
+            length,
+            "RFC 7323 §3.2",
+            varies=True,
+        )
+    if kind == 34 and (length == 2 or (6 <= length <= 18 and length % 2 == 0)):
+        meaning = "option 34: cookie that lets a SYN carry data" if data else "option 34: asks for a cookie"
+        return Field("Fast Open Cookie", data, data.hex(" "), meaning, at, length, "RFC 7413 §4.1.1", varies=bool(data))
+    return Field("Unknown Option", data, data.hex(" "), f"option {kind}", at, length, SEE)

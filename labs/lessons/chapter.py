@@ -1,0 +1,58 @@
+"""The first line of every notebook: which chapter this is, and which link carries its network on this machine."""
+
+import difflib
+import os
+
+from labs.lessons.link import SHOWS, decide
+
+__all__ = ["CHAPTERS", "chapter"]
+
+CHAPTERS = (
+    "01-push-model",
+    "02-polling",
+    "03-server-sent-events",
+    "04-publish-subscribe",
+    "05-multiplexing-vs-demultiplexing",
+    "06-stateless-vs-stateful",
+    "07-sidecar-pattern",
+    "08-introduction-to-protocols",
+    "09-osi-model",
+    "10-internet-protocol",
+    "11-http-1-1",
+    "12-websockets",
+    "13-http-2",
+    "14-why-do-we-need-certificates",
+    "15-ssl",
+    "16-tls",
+    "17-process-vs-thread",
+    "18-how-the-backend-accepts-connections",
+    "19-reading-and-sending-data",
+    "20-listener-acceptor-reader",
+    "21-single-listener-single-worker",
+    "22-single-listener-multiple-workers",
+    "23-layer-7-load-balancing",
+    "24-tcp-connection",
+)
+
+
+def chapter(slug):
+    """Begin a chapter: decide its link, arm the recording machinery if it is needed, print one line.
+
+    The line reads "24-tcp-connection · link: tap · …"; the tests mask what stands behind "link:", because it is the one
+    thing that differs from machine to machine.
+    """
+    if slug not in CHAPTERS:
+        near = difflib.get_close_matches(str(slug), CHAPTERS, n=1, cutoff=0.4)
+        raise ValueError(f"no chapter is called {slug!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
+    link = decide()
+    shows = SHOWS.get(link, "")
+    if link == "recording":
+        from labs.lessons import replay  # late: only a machine without a network needs it
+
+        if not replay.begin(slug):
+            shows = "no live network on this machine, and no recording of this chapter: cells that need one will say so"
+    elif os.environ.get("LABS_RECORD"):
+        from labs.lessons import recorder
+
+        recorder.begin(slug, link, os.environ["LABS_RECORD"])
+    print(f"{slug} · link: {link} · {shows}")

@@ -1,0 +1,65 @@
+"""Statements that an experiment settles.
+
+A claim is prose that can fail: it stands in a notebook as a sentence, and the cell stops where the evidence does not hold it.
+Claims carry no numbers that another run would not repeat; they state an order, a count, or a ratio beyond a margin.
+"""
+
+from labs.lessons.text import say
+
+__all__ = ["ClaimFailed", "VERDICTS", "claim", "heard"]
+
+VERDICTS = ("confirmed", "refined", "refuted")
+
+
+class ClaimFailed(AssertionError):
+    """The evidence does not hold a claim; the message is the claim itself."""
+
+    def _render_traceback_(self):
+        """In a notebook, one line: the learner's code is right, what failed is the statement above it."""
+        return [f"{type(self).__name__}: {self}"]
+
+
+def claim(statement, holds, see="", saw=""):
+    """Print the statement with ✓ when `holds`, else print it with ✗ and raise ClaimFailed.
+
+    `holds` is the evidence: a bool, or what counts as one.  `see` names the standard that settles it ("RFC 9293 §3.5").
+    `saw`, if given, is shown only when the claim fails: the value that came instead.
+    """
+    if _truth(holds, "claim"):
+        say("✓", statement + _reference(see))
+        return
+    say("✗", statement + _reference(see))
+    _fail(statement, saw)
+
+
+def heard(statement, verdict, because, holds, see="", saw=""):
+    """A statement that many repeat, and what this experiment makes of it.
+
+    `verdict` is "confirmed", "refined" or "refuted"; `because` is the sentence that says why; `holds` is the evidence for
+    that verdict (not for the statement), and is treated as in `claim`.
+    """
+    if verdict not in VERDICTS:
+        raise ValueError(f"verdict: expected one of {', '.join(VERDICTS)}; got {verdict!r}")
+    if _truth(holds, "heard"):
+        say("✓", f"heard: “{statement}”\n{verdict}: {because}{_reference(see)}")
+        return
+    say("✗", f"heard: “{statement}”\nnot {verdict} here: the evidence does not show that {because}{_reference(see)}")
+    _fail(f"“{statement}” is not {verdict} by this evidence", saw)
+
+
+def _truth(holds, name):
+    """The evidence as a bool.  A function, None or ... is truthy or falsy by accident: a forgotten call or a gap."""
+    if holds is None or holds is ... or callable(holds):
+        kind = "nothing" if holds is None or holds is ... else f"{type(holds).__name__}, which was not called"
+        raise TypeError(f"labs.{name}: expected evidence, a true or false value; got {kind}. Pass the result of a comparison.")
+    return bool(holds)
+
+
+def _reference(see):
+    return f"  [{see}]" if see else ""
+
+
+def _fail(statement, saw):
+    if saw != "":
+        say(" ", f"saw: {saw}")
+    raise ClaimFailed(statement)

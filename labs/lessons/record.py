@@ -1,0 +1,219 @@
+"""`python -m labs record`: run notebooks clean on the tap link, save them, and save the recording of their live cells.
+
+Nothing is saved unless all of it is good: a notebook that raises, draws in a live cell, or leaves a capture that cannot be
+read back is refused, with the cell and what to do, and the files stay as they were.
+"""
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from labs.lessons import store
+from labs.lessons.chapter import CHAPTERS
+
+__all__ = ["Refused", "main", "record", "record_one", "tidy"]
+
+TEXT = {"text/plain", "text/markdown"}  # what a replay can show again
+CELL_TIMEOUT = 60  # seconds; chapters keep a cell under 4, a busy machine may need more
+KEPT_METADATA = ("tags", "jupyter", "slideshow", "editable", "deletable")
+
+
+class Refused(Exception):
+    """The notebook cannot be recorded as it is; the message says which cell, why, and what to do."""
+
+
+def main(arguments):
+    """The command: slugs, or none for every notebook.  Returns the exit status."""
+    unknown = [slug for slug in arguments if slug not in CHAPTERS]
+    if unknown:
+        print(f"no chapter is called {', '.join(unknown)}; chapters are {', '.join(CHAPTERS)}")
+        return 2
+    return 0 if record(arguments) else 1
+
+
+def record(slugs=(), notebooks=None, data=None, say=print):
+    """Record the chapters named, or all that have a notebook; `say` gets one line for each.  True when all went well."""
+    notebooks = Path(notebooks or store.notebooks_dir())
+    paths = [notebooks / f"{slug}.ipynb" for slug in slugs] or sorted(notebooks.glob("[0-9]*.ipynb"))
+    if not paths:
+        say(f"no notebooks in {notebooks.name}/: run this in a checkout of the course")
+        return False
+    good = True
+    for path in paths:
+        try:
+            say(f"{path.stem}: {record_one(path, data)}")
+        except Refused as refusal:
+            good = False
+            say(f"{path.stem}: not recorded, nothing was changed. {refusal}")
+    return good
+
+
+def record_one(path, data=None):
+    """Run one notebook and save it with its recording.  Returns what was recorded, as text; raises Refused."""
+    try:
+        import nbformat
+    except ModuleNotFoundError:
+        raise Refused("Recording needs nbclient and nbformat: pip install nbclient") from None
+    path, data = Path(path), Path(data or store.data_dir())
+    if not path.is_file():
+        raise Refused(f"there is no {path.name}")
+    data.mkdir(parents=True, exist_ok=True)
+    notebook = nbformat.read(path, as_version=4)
+    # On the same file system as `data`, so that the new recording takes the old one's place by a rename.
+    with tempfile.TemporaryDirectory(dir=data, prefix=".recording-") as scratch:
+        _run(notebook, path.parent, scratch)
+        tidy(notebook, path.stem)
+        recording = store.read(Path(scratch) / path.stem)
+        if recording is None:
+            raise Refused(f'the set-up cell did not begin the chapter: expected labs.chapter("{path.stem}")')
+        cells = _check(notebook, recording)
+        _merge(recording, cells)
+        store.write(Path(scratch) / path.stem, recording)
+        _replace(Path(scratch) / path.stem, data / path.stem)
+        _write(path, nbformat.writes(notebook))
+    captures = len(list((data / path.stem).glob("*.pcapng")))
+    return f"{len(cells)} code cells, {len(recording['cells'])} of them live, {captures} captures"
+
+
+def _run(notebook, folder, scratch):
+    """Execute every cell in a fresh kernel; the notebook object takes the outputs."""
+    from nbclient import NotebookClient
+    from nbclient.exceptions import CellControlSignal, DeadKernelError
+
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+            if not cell.source.strip():
+                raise Refused("A code cell is empty: remove it.")
+    # The kernel must import this labs, whichever one is installed beside it.
+    python_path = os.pathsep.join([str(store.PACKAGE.parent), *filter(None, [os.environ.get("PYTHONPATH")])])
+    environment = {**os.environ, "LABS_LINK": "tap", "LABS_RECORD": str(scratch), "PYTHONPATH": python_path}
+    client = NotebookClient(
+        notebook,
+        timeout=CELL_TIMEOUT,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(folder)}},
+        record_timing=False,
+        coalesce_streams=True,
+    )
+    try:
+        client.execute(env=environment)
+    except (CellControlSignal, DeadKernelError, TimeoutError) as error:
+        raise Refused(_where(notebook, error)) from None
+
+
+def _where(notebook, error):
+    """Which cell stopped the run, and with what."""
+    ran = [cell for cell in notebook.cells if cell.cell_type == "code" and (cell.outputs or cell.execution_count)]
+    for cell in ran:
+        for output in cell.outputs:
+            if output.output_type == "error":
+                return f"{_name(cell)} raised {output.ename}: {output.evalue}"
+    last = f"{_name(ran[-1])} was the last to run" if ran else "no cell ran"
+    return f"{last}; then: {type(error).__name__}: {str(error).strip().splitlines()[0]}"
+
+
+def _name(cell):
+    first = next((line for line in cell.source.splitlines() if line.strip()), "")
+    return f"cell [{cell.execution_count}] {first.strip()[:60]!r}"
+
+
+def _check(notebook, recording):
+    """The code cells, as [(cell, why it is live)]; raises Refused for what a recording cannot hold."""
+    if recording["problems"]:
+        raise Refused("; ".join(recording["problems"]))
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    for number, cell in enumerate(cells, 1):
+        if cell.execution_count != number:
+            raise Refused(f"{_name(cell)} should have count {number}: every code cell runs once, in order")
+        streams = [output.name for output in cell.outputs if output.output_type == "stream"]
+        if len(streams) != len(set(streams)) and _adjacent(cell.outputs):
+            raise Refused(f"{_name(cell)}: stream outputs are not coalesced; flush once, at the cell's end")
+        for output in cell.outputs:
+            if output.output_type == "error":
+                raise Refused(f"{_name(cell)} saved a traceback: catch the error and print what matters of it")
+            if any("widget" in kind for kind in output.get("data", ())):
+                raise Refused(f"{_name(cell)} shows a widget; a saved page cannot")
+    # The set-up cell ran before the hooks were in place; every later one is in `seen`.
+    seen = {}
+    for key, why in recording["seen"]:
+        seen.setdefault(key, []).append(why)
+    marked = []
+    for cell in cells:
+        reasons = seen.get(store.cell_key(cell.source))
+        why = reasons.pop(0) if reasons else []
+        if any(bool(other) != bool(why) for other in reasons or ()):
+            raise Refused(f"{_name(cell)} stands in the notebook twice, once live and once not: make the sources differ")
+        if why:
+            for output in cell.outputs:
+                extra = set(output.get("data", ())) - TEXT
+                if extra:
+                    what = "an image" if any(kind.startswith("image/") for kind in extra) else ", ".join(sorted(extra))
+                    raise Refused(
+                        f"{_name(cell)} is live (because of {', '.join(why)}) and its output holds {what}: "
+                        "split the cell: draw in the next one"
+                    )
+        marked.append((cell, why))
+    return marked
+
+
+def _adjacent(outputs):
+    """Two streams of one name with nothing between them."""
+    pairs = zip(outputs, outputs[1:])
+    return any(a.output_type == b.output_type == "stream" and a.name == b.name for a, b in pairs)
+
+
+def _merge(recording, cells):
+    """Put the outputs into the recording, cell by cell, and take out what only served the checks."""
+    live = [cell for cell, why in cells if why]
+    keys = [cell["key"] for cell in recording["cells"]]
+    if keys != [store.cell_key(cell.source) for cell in live]:
+        raise Refused("the kernel and the notebook disagree about which cells ran; record again")
+    for entry, cell in zip(recording["cells"], live):
+        entry["outputs"] = []
+        for output in cell.outputs:
+            if output.output_type == "stream":
+                entry["outputs"].append({"output_type": "stream", "name": output.name, "text": output.text})
+            else:
+                entry["outputs"].append({"output_type": "display_data", "data": dict(output.data)})
+    for key in ("seen", "problems", "format"):
+        recording.pop(key, None)
+
+
+def tidy(notebook, slug):
+    """Take out of a notebook whatever differs between two runs of the same cells."""
+    notebook.metadata = type(notebook.metadata)(
+        kernelspec={"display_name": "Python 3", "language": "python", "name": "python3"},
+        language_info={"name": "python"},
+    )
+    ids = [cell.get("id") for cell in notebook.cells]
+    stable = notebook.nbformat_minor >= 5 and all(ids) and len(set(ids)) == len(ids)
+    notebook.nbformat, notebook.nbformat_minor = 4, 5
+    for number, cell in enumerate(notebook.cells, 1):
+        if not stable:
+            cell["id"] = f"{slug[:2]}-{number:03}"
+        for key in list(cell.metadata):
+            if key not in KEPT_METADATA:
+                del cell.metadata[key]
+
+
+def _replace(new, old):
+    """`new` takes the place of the folder `old`; at no time is there half of either."""
+    if old.exists():
+        aside = new.with_name(new.name + ".before")
+        os.rename(old, aside)
+        try:
+            os.rename(new, old)
+        except OSError:
+            os.rename(aside, old)
+            raise
+        shutil.rmtree(aside)
+    else:
+        os.rename(new, old)
+
+
+def _write(path, text):
+    scratch = path.with_name(f".{path.name}.new")
+    scratch.write_text(text.rstrip("\n") + "\n", encoding="utf-8")
+    os.replace(scratch, path)

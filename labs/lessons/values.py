@@ -1,0 +1,198 @@
+"""Values written down: what a recording keeps of a live cell's results, as JSON, and back.
+
+Plain values stay plain; what JSON has no word for is an object with one key that names its kind: {"bytes": "00ff"}.
+Captures become pcapng files beside the JSON.  Everything else (a socket, a thread, a host) is Unrecordable, on purpose:
+a list of allowed kinds that is short enough to read is also what makes a recording safe to load.
+"""
+
+import importlib
+import math
+import re
+from pathlib import Path
+
+__all__ = ["Files", "OBJECTS", "Unrecordable", "decode", "encode", "fingerprint"]
+
+# Classes with to_record() -> value and from_record(value), as "module:class".  Only these are ever imported by `decode`.
+OBJECTS = {
+    "labs.network.sockets:Socket",
+    "labs.views.states:States",
+}
+CAPTURE = "labs.capture:Capture"
+FRAMES = {"labs.capture:CapturedFrame", "labs.network.frame:Frame"}
+
+
+class Unrecordable(TypeError):
+    """The value cannot be written down; the message names its kind."""
+
+
+def encode(value, files, name="capture"):
+    """`value` as what json can hold; captures are saved through `files`, called `name`.  Raises Unrecordable."""
+    kind = type(value)  # exact types: a subclass may hold more than its base shows
+    if value is None or kind in (bool, int, str):
+        return value
+    if kind is float:
+        return value if math.isfinite(value) else {"float": repr(value)}
+    if kind in (bytes, bytearray):
+        return {kind.__name__: value.hex()}
+    if kind is list:
+        return [encode(item, files, name) for item in value]
+    if kind is tuple:
+        return {"tuple": [encode(item, files, name) for item in value]}
+    if kind in (set, frozenset):
+        return {kind.__name__: sorted((encode(item, files, name) for item in value), key=repr)}
+    if kind is dict:
+        return {"dict": [[encode(key, files, name), encode(item, files, name)] for key, item in value.items()]}
+    key = f"{kind.__module__}:{kind.__qualname__}"
+    if key == CAPTURE:
+        return {"capture": files.save(value, name)}
+    if key in FRAMES:
+        return {"frame": files.place(value) or _frame_record(key, value)}
+    if key in OBJECTS:
+        return {"object": key, "record": encode(value.to_record(), files, name)}
+    raise Unrecordable(f"a {kind.__qualname__} cannot be written down")
+
+
+def decode(record, files):
+    """The value that `encode` wrote.  Raises ValueError where the record is not of its making."""
+    if isinstance(record, list):
+        return [decode(item, files) for item in record]
+    if not isinstance(record, dict):
+        return record
+    match record:
+        case {"float": text}:
+            return float(text)
+        case {"bytes": text}:
+            return bytes.fromhex(text)
+        case {"bytearray": text}:
+            return bytearray.fromhex(text)
+        case {"tuple": items}:
+            return tuple(decode(item, files) for item in items)
+        case {"set": items}:
+            return {decode(item, files) for item in items}
+        case {"frozenset": items}:
+            return frozenset(decode(item, files) for item in items)
+        case {"dict": items}:
+            return {decode(key, files): decode(item, files) for key, item in items}
+        case {"capture": file}:
+            return files.load(file)
+        case {"frame": [str() as file, int() as index]}:
+            return files.load(file)[index]
+        case {"frame": dict() as fields}:
+            return _frame(fields)
+        case {"object": key, "record": inner} if key in OBJECTS:
+            return _class(key).from_record(decode(inner, files))
+    raise ValueError(f"a recording holds a kind of value that this version of labs does not know: {sorted(record)}")
+
+
+def fingerprint(value):
+    """Something that is equal as long as a recordable value has not changed; None for what cannot be recorded."""
+    try:
+        return repr(encode(value, _Sizes()))
+    except (Unrecordable, RecursionError, RuntimeError):  # RuntimeError: a thread is changing it right now
+        return None
+
+
+class _Sizes:
+    """Stands in for Files where a capture need not be saved, only told from what it was before."""
+
+    def save(self, capture, name):
+        frames = capture.frames
+        return f"{id(capture)}: {len(frames)} frames, {sum(len(frame.arrivals) for frame in frames)} arrivals"
+
+    def place(self, frame):
+        return None
+
+
+class Files:
+    """The pcapng files of one chapter's recording, in one folder."""
+
+    def __init__(self, folder):
+        self.folder = Path(folder)
+        self._saved = []  # (capture, frames it had, file); holding the capture keeps its identity from being reused
+        self._places = {}  # what tells a frame from all others → (file, index)
+        self._loaded = {}  # file → Capture
+
+    def save(self, capture, name):
+        """The file that holds `capture`: NAME.pcapng, or NAME-2.pcapng where another one has that name already."""
+        for known, size, file in self._saved:
+            if known is capture and size == len(capture.frames):
+                return file
+        stem = re.sub(r"[^A-Za-z0-9_-]", "-", name)
+        taken = {file for _, _, file in self._saved}
+        number, file = 1, f"{stem}.pcapng"
+        while file in taken:
+            number += 1
+            file = f"{stem}-{number}.pcapng"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        capture.save(str(self.folder / file))
+        _compare(capture, _class(CAPTURE).load(str(self.folder / file)), file)
+        self._saved.append((capture, len(capture.frames), file))
+        for index, frame in enumerate(capture.frames):
+            self._places.setdefault(_identity(frame), [file, index])
+        return file
+
+    def place(self, frame):
+        """[file, index] of a frame that a saved capture holds, or None."""
+        return self._places.get(_identity(frame))
+
+    def load(self, file):
+        """The capture in `file`, marked as recorded.  The same object each time: captures do not change."""
+        if file not in self._loaded:
+            if Path(file).name != file:
+                raise ValueError(f"expected the name of a file beside the recording, got {file!r}")
+            capture = _class(CAPTURE).load(str(self.folder / file))
+            capture.origin = "recorded"
+            self._loaded[file] = capture
+        return self._loaded[file]
+
+
+def _identity(frame):
+    return frame.time, frame.number, frame.sender, frame.wire, bytes(frame.raw)
+
+
+def _compare(capture, again, file):
+    """A capture file that does not give back what was saved would make the recording differ from the live run."""
+    for attribute in ("hosts", "names", "missed"):
+        was, got = getattr(capture, attribute), getattr(again, attribute)
+        if was != got:
+            raise ValueError(f"{file} does not keep the capture's {attribute}: it was {was!r}, and is read back as {got!r}")
+    if len(capture.frames) != len(again.frames):
+        raise ValueError(f"{file} does not keep the capture: {len(capture.frames)} frames saved, {len(again.frames)} read back")
+    for was, got in zip(capture.frames, again.frames):
+        if _identity(was) != _identity(got) or list(was.arrivals) != list(got.arrivals) or was.lost != got.lost:
+            raise ValueError(f"{file} does not keep frame {was.number}: its time, sender, arrivals or bytes are read back otherwise")
+
+
+def _frame_record(key, frame):
+    return {
+        "class": key,
+        "raw": bytes(frame.raw).hex(),
+        "number": frame.number,
+        "time": frame.time,
+        "sender": frame.sender,
+        "wire": frame.wire,
+        "lost": frame.lost,
+        "arrivals": [[one.time, one.receiver, None if one.raw is None else bytes(one.raw).hex()] for one in frame.arrivals],
+        "names": dict(getattr(frame, "names", None) or {}),
+    }
+
+
+def _frame(fields):
+    from labs.network.frame import Arrival, Frame
+
+    if fields["class"] not in FRAMES:
+        raise ValueError(f"expected a frame, got {fields['class']!r}")
+    cls = _class(fields["class"])
+    frame = cls.__new__(cls)
+    raw = bytes.fromhex(fields["raw"])
+    Frame.__init__(frame, raw, **{name: fields[name] for name in ("number", "time", "sender", "wire")})
+    frame.lost = fields["lost"]
+    frame.arrivals = [Arrival(time, who, None if raw is None else bytes.fromhex(raw)) for time, who, raw in fields["arrivals"]]
+    if cls is not Frame:
+        frame.names = fields["names"]
+    return frame
+
+
+def _class(key):
+    module, name = key.split(":")
+    return getattr(importlib.import_module(module), name)

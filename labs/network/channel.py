@@ -1,0 +1,134 @@
+"""The notebook's end of the lab process: start it, ask it, and let it go.
+
+Each thread of the notebook asks over a socket of its own, so that a thread that waits (for a frame to step, a program to end) does
+not keep the others waiting.  The first socket is the lifeline: when it closes, the lab process ends.
+"""
+
+import marshal
+import os
+import pathlib
+import socket
+import subprocess
+import sys
+import threading
+import weakref
+
+__all__ = ["LabError", "LabProcess"]
+
+ROOT = str(pathlib.Path(__file__).resolve().parents[2])
+BOOT = "import sys; sys.path.insert(0, sys.argv[1]); from labs.network.process import main; main(int(sys.argv[2]))"
+MESSAGE = 1 << 17
+START_WITHIN = 10.0  # seconds
+
+
+class LabError(RuntimeError):
+    """The lab cannot do what was asked; the message says what was expected, what came and what to do."""
+
+
+def _end(lifeline, process, threads, files):
+    """Let the lab process go and wait until it is gone, and with it every namespace and program."""
+    lifeline.close()
+    for channel in list(threads):
+        channel.close()
+    for fd in files:
+        os.close(fd)
+    try:
+        process.wait(2)
+    except subprocess.TimeoutExpired:  # stopped in a debugger, say
+        process.kill()
+        process.wait()
+
+
+class LabProcess:
+    """A running lab process, made from a plan (see labs.network.topology)."""
+
+    def __init__(self, plan):
+        self.log = os.memfd_create("frames", os.MFD_CLOEXEC)
+        self._lifeline, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._errors = os.memfd_create("errors", os.MFD_CLOEXEC)
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-I", "-S", "-c", BOOT, ROOT, str(theirs.fileno())],
+                pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stdout=self._errors, stderr=self._errors,
+                start_new_session=True,  # Jupyter interrupts the notebook's whole process group: this is not for us
+            )  # fmt: skip
+        finally:
+            theirs.close()
+        self._thread = threading.local()
+        self._channels = weakref.WeakSet()
+        self._close = weakref.finalize(self, _end, self._lifeline, self._process, self._channels, (self.log, self._errors))
+        _running.add(self)
+        self.pid = self._process.pid
+        try:
+            socket.send_fds(self._lifeline, [marshal.dumps(plan)], [self.log])
+            self._lifeline.settimeout(START_WITHIN)
+            reply = marshal.loads(self._lifeline.recv(MESSAGE) or marshal.dumps({"error": "it ended"}))
+        except (OSError, ValueError, EOFError, TypeError) as e:
+            reply = {"error": str(e)}
+        if "error" in reply:
+            said = self._what_it_said()
+            self.close()
+            raise OSError(reply.get("errno", 0), reply["error"] + said)
+
+    def _what_it_said(self):
+        if self.closed:
+            return ""
+        said = os.pread(self._errors, 4000, 0).decode(errors="replace").strip()
+        return f"; the lab process said: {said.splitlines()[-1]}" if said else ""
+
+    @property
+    def closed(self):
+        return not self._close.alive
+
+    def close(self):
+        """End the lab process.  Doing it twice is fine."""
+        self._close()
+
+    def _channel(self):
+        channel = getattr(self._thread, "channel", None)
+        if channel is None:
+            channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            with theirs:
+                socket.send_fds(self._lifeline, [b"+"], [theirs.fileno()])
+            self._thread.channel = channel
+            self._channels.add(channel)
+        return channel
+
+    def ask(self, do, *, fds=(), **what):
+        """Ask the lab process for something: (reply, descriptors that came with it).  Raises OSError as the kernel said it."""
+        if self.closed:
+            raise LabError("this network is closed; make another one with labs.network(…)")
+        try:
+            channel = self._channel()
+            channel.settimeout(what.get("timeout", 0) + 10.0)
+            socket.send_fds(channel, [marshal.dumps({"do": do, **what})], fds)
+            message, made, _, _ = socket.recv_fds(channel, MESSAGE, 4)
+        except BaseException as e:  # interrupted, or gone: an answer may still come, so this channel cannot be used again
+            if getattr(self._thread, "channel", None) is not None:
+                self._thread.channel.close()
+                self._thread.channel = None
+            if isinstance(e, OSError):
+                raise LabError(f"the lab process does not answer ({e}); make a new network" + self._what_it_said()) from e
+            raise
+        if not message:
+            self._thread.channel = None
+            raise LabError("the lab process has ended; make a new network with labs.network(…)" + self._what_it_said())
+        reply = marshal.loads(message)
+        if "errno" in reply:
+            raise OSError(reply["errno"], reply["error"])
+        return reply, made
+
+
+_running = weakref.WeakSet()
+
+
+def _after_fork():
+    """A forked child must not keep the lab alive, nor talk over its parent's channels."""
+    for lab in list(_running):
+        lab._close.detach()
+        lab._lifeline.close()
+        for channel in list(lab._channels):
+            channel.close()
+
+
+os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,52 @@
+"""Which link carries the frames on this machine: the best one that works, tried once.
+
+tap: a user namespace and /dev/net/tun.  veth: a user namespace.  recording: nothing; what the cells did elsewhere is shown.
+LABS_LINK=tap, veth or recording forces one.
+"""
+
+import functools
+import os
+
+from labs.network.channel import LabError, LabProcess
+from labs.network.topology import plan
+
+__all__ = ["LINKS", "choose", "make_plan", "why_not"]
+
+LINKS = ("tap", "veth", "recording")
+
+
+def make_plan(row, link, mtu=1500, ipv6=False, wire=None, log_limit=256 << 20):
+    """The whole plan that the lab process builds."""
+    hosts = plan(row, mtu)
+    if ipv6:
+        for host in hosts:
+            for card in host["cards"]:
+                card["addresses"].append(f"fd00:0:0:{card['wire']:x}::{card['last']:x}/64")
+    return {"hosts": hosts, "link": link, "mtu": 1500, "ipv6": ipv6, "wire": wire or {}, "log_limit": log_limit}
+
+
+@functools.cache
+def why_not(link):
+    """Why this machine cannot carry frames over `link`: "" if it can.  Makes two hosts and lets them go (about 50 ms)."""
+    if link == "recording":
+        return ""
+    if not hasattr(os, "memfd_create"):
+        return "it needs Linux"
+    try:
+        LabProcess(make_plan(["client", "server"], link)).close()
+    except OSError as e:
+        return e.strerror or str(e)
+    return ""
+
+
+@functools.cache
+def choose():
+    """The link to use: as LABS_LINK says, else the best that works here."""
+    wanted = os.environ.get("LABS_LINK", "")
+    if wanted and wanted not in LINKS:
+        raise LabError(f"expected LABS_LINK to be one of {', '.join(LINKS)}, got {wanted!r}")
+    if wanted:
+        if reason := why_not(wanted):
+            raise LabError(f"LABS_LINK={wanted} was asked for, but this machine cannot: {reason}; labs.doctor() says more")
+        return wanted
+    return next(link for link in LINKS if not why_not(link))

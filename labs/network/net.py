@@ -1,0 +1,83 @@
+"""A network: hosts in a row, the wires between them, and one lab process that carries it all."""
+
+from labs.network.channel import LabError, LabProcess
+from labs.network.host import Host
+from labs.network.links import choose, make_plan, why_not
+from labs.network.wire import Wire, checked_settings
+
+__all__ = ["Network", "network"]
+
+
+class Network:
+    """Hosts and the wires between them.  Unpacks into its hosts; closes with `with`, close(), or when nothing refers to it."""
+
+    def __init__(self, row, link, settings, mtu, ipv6, log_limit):
+        plan = make_plan(row, link, mtu, ipv6, settings, log_limit)
+        self._lab, self.link = LabProcess(plan), link
+        self.hosts = tuple(Host(self._lab, host) for host in plan["hosts"])
+        self.wires = tuple(Wire(self._lab, i, self.hosts, settings) for i in range(1 + max(c.wire for h in self.hosts for c in h.cards)))
+
+    def __iter__(self):
+        return iter(self.hosts)
+
+    def __len__(self):
+        return len(self.hosts)
+
+    def __getitem__(self, name):
+        for host in self.hosts:
+            if host.name == name:
+                return host
+        raise LabError(f"expected one of {', '.join(host.name for host in self.hosts)}, got {name!r}: no such host")
+
+    def __repr__(self):
+        return "network of " + ", ".join(map(repr, self.hosts))
+
+    @property
+    def wire(self):
+        """The wire, if there is just one."""
+        if len(self.wires) > 1:
+            raise LabError(f"this network has {len(self.wires)} wires, say which: " + "; ".join(f"net.wires[{w.index}] is {w!r}" for w in self.wires))
+        return self.wires[0]
+
+    def capture(self):
+        """Record every frame from here to the end of the `with`: a Capture.  Chapter 00-start-here."""
+        from labs.capture import Capture
+
+        return Capture.of(self)
+
+    @property
+    def closed(self):
+        return self._lab.closed
+
+    def close(self):
+        """End the hosts, their programs and the wires.  Sockets that are still open are cut off.  Doing it twice is fine."""
+        if not self._lab.closed:
+            for wire in self.wires:
+                wire.close()
+            self._lab.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+def network(*row, delay=0.0, loss=0.0, rate=None, mtu=1500, ipv6=False, link=None, log_limit=256 << 20):
+    """Hosts on a wire: network("client", "server").  Three or more share a switch; labs.router("r1") in the row joins two wires.
+
+    delay: seconds one way; loss: 0 to 1; rate: bits a second or None; mtu: bytes, one number or one a wire; ipv6: also give fd00::
+    addresses; link: "tap" or "veth" (default: the best that works); log_limit: bytes that captures may keep.
+    Addresses: wire n is 10.0.n.0/24, hosts from .1 up, routers from .254 down; MACs count from 02:00:00:00:00:01.
+    Raises ValueError for a row that cannot be, LabError where this machine has no live network.
+    """
+    settings = checked_settings(delay, loss, rate)
+    link = link or choose()
+    if link == "recording":
+        raise LabError(f"this machine has no live network (tap: {why_not('tap')}; veth: {why_not('veth')}); labs.doctor() says how to get one")
+    if link not in ("tap", "veth"):
+        raise ValueError(f"expected link='tap' or 'veth', got {link!r}")
+    try:
+        return Network(row, link, settings, mtu, ipv6, log_limit)
+    except OSError as e:
+        raise LabError(f"this machine cannot make a network on {link}: {e.strerror or e}; labs.doctor() says why and what to do") from e

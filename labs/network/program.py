@@ -1,0 +1,45 @@
+"""A real program inside a host: started there, heard here, ended with it."""
+
+import os
+import signal as signals
+
+from labs.network.channel import LabError
+
+__all__ = ["Program"]
+
+
+class Program:
+    """A running (or ended) program.  Its output goes to a file in memory: read it at any time with output()."""
+
+    def __init__(self, lab, host, argv, environment, folder):
+        if isinstance(argv, str) or not argv:
+            raise TypeError(f"expected a list such as ['ping', '-c1', '10.0.0.2'], got {argv!r}")
+        self.argv, self._lab = [str(word) for word in argv], lab
+        self._output = os.fdopen(os.memfd_create("output", os.MFD_CLOEXEC), "rb", buffering=0)
+        environment = dict(os.environ) if environment is None else environment
+        try:
+            reply, (pidfd,) = lab.ask(
+                "run", fds=[self._output.fileno()], host=host, argv=self.argv, environment=environment, folder=str(folder or os.getcwd())
+            )
+        except FileNotFoundError:
+            raise LabError(f"expected a program that is installed here, got {self.argv[0]!r}: it was not found") from None
+        self._inner = reply["pid"]  # as the lab's own PID namespace counts
+        with os.fdopen(pidfd, "rb", buffering=0):
+            with open(f"/proc/self/fdinfo/{pidfd}") as info:
+                self.pid = next(int(line.split()[1]) for line in info if line.startswith("Pid:"))
+
+    def wait(self, timeout=10.0):
+        """Wait until it ends and return its exit status (negative: the signal that ended it).  TimeoutError after `timeout` seconds."""
+        reply, _ = self._lab.ask("wait", pid=self._inner, timeout=timeout)
+        if "status" not in reply:
+            raise TimeoutError(f"{self.argv[0]} still runs after {timeout:g} s; its output so far: {self.output()[-500:]!r}")
+        return reply["status"]
+
+    def output(self):
+        """All that it has written so far (standard output and error), as text."""
+        size = os.fstat(self._output.fileno()).st_size
+        return os.pread(self._output.fileno(), size, 0).decode(errors="replace")
+
+    def kill(self, signal=signals.SIGKILL):
+        """Send a signal to it and to what it started."""
+        self._lab.ask("kill", pid=self._inner, signal_number=int(signal))

@@ -1,0 +1,79 @@
+"""From names to a plan: who is on which wire, with which addresses, and who is the way to whom.
+
+Hosts are named in a row, as they stand; a router in the row ends one wire and begins the next.  Wire number n is the
+network 10.0.n.0/24: hosts count upwards from .1, routers downwards from .254, so an address tells which one it is.
+"""
+
+from dataclasses import dataclass
+
+__all__ = ["Router", "plan", "router"]
+
+
+@dataclass(frozen=True)
+class Router:
+    """A host that joins two wires and forwards packets between them."""
+
+    name: str
+
+
+def router(name):
+    """A router, to be put between hosts: labs.network("client", labs.router("r1"), "server").  Chapter 09-osi-model."""
+    return Router(name)
+
+
+def _check(row):
+    names = [item.name if isinstance(item, Router) else item for item in row]
+    for item in names:
+        if not isinstance(item, str) or not item.isidentifier():
+            raise ValueError(f"expected a host name such as 'client' or labs.router('r1'), got {item!r}")
+    if len(set(names)) < len(names):
+        raise ValueError(f"expected names that differ, got {', '.join(names)}")
+    if len(row) < 2:
+        raise ValueError(f"expected two hosts or more, got {len(row)}: labs.network('client', 'server')")
+    if isinstance(row[0], Router) or isinstance(row[-1], Router):
+        raise ValueError("expected a host at each end of the row; a router stands between two wires")
+    if len(row) > 200:
+        raise ValueError(f"expected at most 200 hosts, got {len(row)}")
+
+
+def plan(row, mtu):
+    """The hosts' cards, addresses and routes as plain data.  `mtu` is one number, or one for each wire."""
+    _check(row)
+    wires = 1 + sum(isinstance(item, Router) for item in row)
+    mtus = list(mtu) if isinstance(mtu, (list, tuple)) else [mtu] * wires
+    if len(mtus) != wires or any(not isinstance(m, int) or not 68 <= m <= 65_000 for m in mtus):  # RFC 791 §3.2: at least 68
+        raise ValueError(f"expected an MTU from 68 to 65000 bytes, one number or one for each of {wires} wires, got {mtu!r}")
+    hosts, wire, cards = [], 0, 0
+    counts = [[0, 255] for _ in range(wires)]
+
+    def card(name, on, is_router):
+        nonlocal cards
+        cards += 1
+        counts[on][is_router] += -1 if is_router else 1
+        last = counts[on][is_router]
+        return {
+            "name": name, "wire": on, "mtu": mtus[on], "mac": f"02:00:00:00:{cards >> 8:02x}:{cards & 255:02x}",
+            "addresses": [f"10.0.{on}.{last}/24"], "last": last,
+        }  # fmt: skip
+
+    for item in row:
+        if isinstance(item, Router):
+            hosts.append({"name": item.name, "router": True, "cards": [card("eth0", wire, True), card("eth1", wire + 1, True)]})
+            wire += 1
+        else:
+            hosts.append({"name": item, "router": False, "cards": [card("eth0", wire, False)]})
+    routers = [host for host in hosts if host["router"]]
+    for host in hosts:
+        host["routes"] = _routes(host, routers, wires)
+    return hosts
+
+
+def _routes(host, routers, wires):
+    """Towards lower wires by the router on the left, towards higher ones by the router on the right."""
+    on = [card["wire"] for card in host["cards"]]
+    address = lambda r, wire: next(c["addresses"][0].split("/")[0] for c in routers[r]["cards"] if c["wire"] == wire)
+    left = address(min(on) - 1, min(on)) if min(on) > 0 else None
+    right = address(max(on), max(on)) if max(on) < wires - 1 else None
+    if left and right:
+        return [(f"10.0.{w}.0/24", left) for w in range(min(on))] + [("0.0.0.0/0", right)]
+    return [("0.0.0.0/0", left or right)] if left or right else []

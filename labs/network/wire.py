@@ -1,0 +1,124 @@
+"""The wire as the notebook holds it: settings, rules, and the debugger that carries one frame at a time."""
+
+import time
+
+from labs.network.channel import LabError
+from labs.network.frame import Frame
+from labs.network.rules import Rule, Rules
+
+__all__ = ["Wire"]
+
+
+class Wire:
+    """One cable (or switch) of a network.  Chapters 00-start-here and 24-tcp-connection use it step by step."""
+
+    def __init__(self, lab, index, hosts, settings):
+        self._lab, self.index = lab, index
+        self._settings = dict(settings, cut=False, holding=False)
+        self.hosts = tuple(host.name for host in hosts if any(card.wire == index for card in host.cards))
+        number, senders = 0, {}
+        for host in hosts:
+            for card in host.cards:
+                senders[number], number = host.name, number + 1
+        self._rules = Rules(lab, index, senders)
+
+    def __repr__(self):
+        return f"wire {self.index}: {' – '.join(self.hosts)}"
+
+    def _set(self, name, value):
+        self._lab.ask("wire", wire=self.index, settings={name: value})
+        self._settings[name] = value
+
+    @property
+    def delay(self):
+        """Seconds that a frame takes from one end to the other."""
+        return self._settings["delay"]
+
+    @delay.setter
+    def delay(self, seconds):
+        self._set("delay", checked_settings(delay=seconds)["delay"])
+
+    @property
+    def loss(self):
+        """The share of frames, from 0 to 1, that the wire loses by chance (the same ones each time: the seed is fixed)."""
+        return self._settings["loss"]
+
+    @loss.setter
+    def loss(self, share):
+        self._set("loss", checked_settings(loss=share)["loss"])
+
+    @property
+    def rate(self):
+        """Bits a second in each direction, or None for as fast as it goes."""
+        return self._settings["rate"]
+
+    @rate.setter
+    def rate(self, bits_a_second):
+        self._set("rate", checked_settings(rate=bits_a_second)["rate"])
+
+    def cut(self):
+        """Cut the wire: from now on every frame is lost, and nobody is told."""
+        self._set("cut", True)
+
+    def mend(self):
+        """Mend a cut wire."""
+        self._set("cut", False)
+
+    # -- one frame at a time ---------------------------------------------------------------------------------------------
+
+    def hold(self):
+        """Hold every frame that enters the wire until step() or release()."""
+        self._set("holding", True)
+
+    @property
+    def held(self):
+        """How many frames the wire holds now."""
+        return len(self._lab.ask("held", wire=self.index)[0]["numbers"])
+
+    def step(self, timeout=2.0):
+        """Carry the oldest held frame to its receiver and return it; wait at most `timeout` seconds for one to come."""
+        if not self._settings["holding"]:
+            raise LabError("expected a wire that holds its frames; call wire.hold() first, then step()")
+        reply, _ = self._lab.ask("step", wire=self.index, timeout=timeout)
+        if "raw" not in reply:
+            raise LabError(f"nothing on the wire: no frame came within {timeout:g} s, so there is nothing to carry; let a host send something first")
+        return Frame(reply["raw"], number=reply["number"], time=time.time_ns(), sender=reply["sender"], wire=self.index)
+
+    def release(self):
+        """Carry all held frames and hold no more; how many there were."""
+        reply, _ = self._lab.ask("release", wire=self.index)
+        self._settings["holding"] = False
+        return reply["count"]
+
+    # -- rules and packet sockets ----------------------------------------------------------------------------------------
+
+    def rule(self, match, *, drop=False, delay=0.0, duplicate=0, rewrite=None, reorder=0, times=None):
+        """Do something to the frames for which match(frame) is true; the first rule that matches decides.
+
+        drop=True loses them; delay adds seconds; duplicate=n sends n more copies; rewrite(frame) returns the bytes to
+        deliver instead; reorder=n lets the next n frames of the same sender pass first; times=n is for the first n matches only.
+        """
+        made = Rule(self._rules, match, drop, delay, duplicate, rewrite, reorder, times)
+        self._rules.add(made)
+        return made
+
+    def socket(self):
+        """A scapy socket on this wire: sniff(opened_socket=…), sock.sr1(…), sock.send(…).  Close it, or use `with`."""
+        from labs.network.scapysocket import WireSocket
+
+        _, (fd,) = self._lab.ask("listen", wire=self.index)
+        return WireSocket(fd)
+
+    def close(self):
+        self._rules.remove()
+
+
+def checked_settings(delay=0.0, loss=0.0, rate=None):
+    """The wire's settings, or a ValueError that says what they must be."""
+    if not isinstance(delay, (int, float)) or not 0 <= delay <= 10:
+        raise ValueError(f"expected a delay from 0 to 10 seconds one way, got {delay!r}")
+    if not isinstance(loss, (int, float)) or not 0 <= loss <= 1:
+        raise ValueError(f"expected a loss from 0 (none) to 1 (every frame), got {loss!r}")
+    if rate is not None and (not isinstance(rate, (int, float)) or rate < 1000):
+        raise ValueError(f"expected a rate of 1000 bits a second or more, or None, got {rate!r}")
+    return {"delay": float(delay), "loss": float(loss), "rate": rate}

@@ -1,0 +1,161 @@
+"""How a ladder is drawn: lanes, arrows, labels, and what stands out in the right margin."""
+
+from . import escape, palette
+from .draw import WIDTH, Sheet
+
+__all__ = ["arrow_row", "clock", "draw"]
+
+ROWS_DRAWN = 120  # a picture is never longer than this, however long the text may be
+ROW, BOTTOM = 36, 40  # pixels
+LEFT, RIGHT = 240, 250  # where the first lane stands; what lies right of the last
+VISIBLE = 1_000_000  # ns: a longer delay on the wire makes the arrow fall
+WARM = "#FCEFEA"  # the band behind a frame that something happened to
+LAYER_OF = {"Ethernet": 2, "ARP": 2, "IPv4": 3, "IPv6": 3, "ICMP": 3, "ICMPv6": 3, "TCP": 4, "UDP": 4}
+
+
+def draw(ladder):
+    """The figure of a `Ladder`."""
+    shown = ladder.shown(min(ladder.limit or ROWS_DRAWN, ROWS_DRAWN))
+    top = 92 if ladder.title else 62
+    long = len(shown) > 18
+    height = top + max(len(shown), 2) * ROW + BOTTOM + (30 if long else 0)
+    floor = height - BOTTOM
+    sheet = Sheet(height, origin=escape.plain(ladder.origin or "", 60))
+    lanes = lanes_of(ladder.hosts, LEFT, WIDTH - RIGHT)
+    if ladder.title:
+        sheet.text(16, 28, ladder.title, 12, bold=True)
+    _heads(sheet, ladder, lanes, top - 26)
+    for x in lanes.values():
+        sheet.line((x, x), (top - 14, floor), palette.FAINT, 1.6, order=1)
+    if long:
+        _heads(sheet, ladder, lanes, floor, legend=False)
+    if not shown:
+        sheet.text(WIDTH / 2, top + ROW, "No frames were captured.", 11, palette.SOFT, "center", ground=palette.PAPER)
+    for place, at in enumerate(shown):
+        y = top + place * ROW + 26
+        if at is None:
+            gap = len(ladder.rows) - (len(shown) - 1)
+            sheet.box(0, y - 22, WIDTH, ROW - 6, fill=palette.QUIET, order=1.5)
+            sheet.text(sum(lanes.values()) / len(lanes), y - 3, f"… {gap:,} frame{'s' * (gap != 1)} not shown …", 10, palette.SOFT, "center")
+        else:
+            _row(sheet, ladder, at, lanes, y)
+    return sheet.figure
+
+
+def lanes_of(hosts, left, right):
+    """{host: x}, from left to right."""
+    step = (right - left) / max(len(hosts) - 1, 1)
+    return {host: left + index * step for index, host in enumerate(hosts)}
+
+
+def _heads(sheet, ladder, lanes, y, legend=True):
+    if legend:
+        sheet.text(44, y + 5, "frame", 9, palette.SOFT, "right")
+        if ladder.times:
+            sheet.text(124, y + 5, "time", 9, palette.SOFT, "right")
+    room = (WIDTH - RIGHT - LEFT) / max(len(lanes) - 1, 1) - 12
+    for index, (host, x) in enumerate(lanes.items()):
+        sheet.pill(x, y, escape.plain(host, 40), palette.host_colour(index), 11, room=max(room, 50))
+
+
+def _row(sheet, ladder, at, lanes, y):
+    row, frame = ladder.rows[at], ladder.frames[at]
+    told = [*row.marks, *row.fate()]
+    if told:
+        sheet.box(0, y - 24, WIDTH, ROW - 2, fill=WARM, order=0.5)
+    sheet.text(44, y - 3, str(frame.number), 10, palette.SOFT, "right", mono=True)
+    if ladder.times:
+        sheet.text(124, y - 3, clock(frame.time - ladder.frames[0].time), 9, palette.SOFT, "right", mono=True)
+    colour = palette.LAYER[LAYER_OF.get(frame.protocol, 2)]
+    sheet.box(136, y - 17, 52, 19, fill=colour, radius=4, order=2)
+    sheet.text(162, y - 3, frame.protocol, 9, palette.ink_on(colour), "center")
+    _ports(sheet, ladder, frame, lanes, y)
+    aim = lanes.get(ladder.names.host(frame.dst) if frame.dst else None)
+    beside = arrow_row(sheet, row, lanes, y, aim)
+    left = [*row.marks, *(row.fate() if not beside else ())]
+    if left:
+        x = WIDTH - RIGHT + 56
+        sheet.text(x, y - 3, sheet.fit("; ".join(left), WIDTH - 12 - x, 10), 10, palette.ALARM)
+
+
+def _ports(sheet, ladder, frame, lanes, y):
+    """The ports, outside the arrow's ends, where the host at that end is the one that the address names."""
+    tail = lanes.get(frame.sender)
+    if frame.sport is None or tail is None:
+        return
+    names = ladder.names
+    for address, port, x in [(frame.src, frame.sport, tail)] + [(frame.dst, frame.dport, lanes.get(a.receiver)) for a in frame.arrivals[:1]]:
+        if x is None or lanes.get(names.host(address)) != x:
+            continue
+        other = next((lanes[a.receiver] for a in frame.arrivals if a.receiver in lanes and lanes[a.receiver] != tail), None) if x == tail else tail
+        outside = -1 if other is None or x < other else 1
+        words = ":" + names.port(address, port, frame.protocol)
+        sheet.text(x + outside * 8, y + 4, words, 9, palette.SOFT, "right" if outside < 0 else "left", mono=True)
+
+
+def arrow_row(sheet, row, lanes, y, aim=None):
+    """Draw the frame's arrows and label at height `y`.  Returns True if its fate could be written beside the arrow's end."""
+    frame = row.frame
+    index = list(lanes).index(frame.sender) if frame.sender in lanes else None
+    colour = palette.SOFT if index is None else palette.host_colour(index)
+    tail = lanes.get(frame.sender, sum(lanes.values()) / max(len(lanes), 1))  # a sender without a lane: the wire itself
+    if index is None:
+        sheet.box(tail - 4, y - 4, 8, 8, fill=colour, radius=4, order=3)
+    width = 2.6 if frame.payload_length else 1.4
+    ends = []
+    for arrival in frame.arrivals:
+        head = lanes.get(arrival.receiver)
+        if head is None:
+            continue
+        copies = ends.count(head)
+        low = y + 6 * copies
+        sheet.arrow(tail, low, head, low + (7 if arrival.time - frame.time > VISIBLE else 0), colour, width, dash=(4, 2) if copies else None)
+        ends.append(head)
+    beside = False
+    if not frame.arrivals:
+        if aim is None or aim == tail:
+            aim = min((x for x in lanes.values() if x != tail), key=lambda x: abs(x - tail), default=tail + 200)
+        beside = _stopped(sheet, row, tail, aim, y, colour, width)
+        ends = [aim]
+    _label(sheet, row, (tail + max(ends, key=lambda x: abs(x - tail), default=tail + 200)) / 2, y - 8)
+    return beside
+
+
+def _stopped(sheet, row, tail, aim, y, colour, width):
+    """An arrow that does not arrive: with a cross midway if the frame was lost, a stub if the wire still holds it."""
+    lost, way = bool(row.frame.lost), aim - tail
+    end = tail + way * (0.5 if lost else 0.3)
+    sheet.arrow(tail, y, end, y, colour, width, head=not lost, dash=None if lost else (3, 2))
+    if lost:
+        sheet.cross(end, y)
+    else:
+        sheet.line((end, aim), (y, y), palette.FAINT, 1.2, (2, 4), order=1.6)
+    side = 1 if way > 0 else -1
+    words = row.fate()[0]
+    if sheet.measure(words, 9) > abs(aim - end) - 24:
+        return False
+    sheet.text(end + side * 14, y + 4, words, 9, palette.ALARM if lost else palette.SOFT, "left" if side > 0 else "right", ground=WARM)
+    return True
+
+
+def _label(sheet, row, middle, y):
+    rest = row.rest.replace("  ", "   ")
+    colour = palette.ALARM if row.frame.rst else palette.INK
+    bold = sheet.measure(row.head, 10, bold=True)
+    gap = sheet.measure("   ", 10) if rest else 0
+    x = middle - (bold + gap + sheet.measure(rest, 10)) / 2
+    ground = WARM if row.marks or row.fate() else palette.PAPER
+    sheet.text(x, y, row.head, 10, colour, bold=True, ground=ground)
+    if rest:
+        sheet.text(x + bold + gap, y, rest, 10, ground=ground)
+
+
+def clock(nanoseconds):
+    """A time since the first frame, in the unit that suits it: "0", "137 µs", "1.10 ms", "2.004 s"."""
+    value, sign = abs(nanoseconds), "−" if nanoseconds < 0 else ""
+    if value == 0:
+        return "0"
+    for unit, size, digits in (("s", 1e9, 3), ("ms", 1e6, 2), ("µs", 1e3, 0)):
+        if value >= size:
+            return f"{sign}{value / size:,.{digits}f} {unit}"
+    return f"{sign}{value} ns"

@@ -1,0 +1,119 @@
+"""The one sentence under a ladder, computed from its rows."""
+
+from labs.decode.headers import ACK, FIN, RST, SYN
+
+from . import escape
+from .view import count
+
+__all__ = ["tell"]
+
+_NOUNS = {"ARP": "ARP message", "UDP": "UDP datagram", "ICMP": "ICMP message", "ICMPv6": "ICMPv6 message"}
+
+
+class _Connection:
+    """What happened on one TCP connection, seen where it was seen first."""
+
+    def __init__(self, wire):
+        self.wire, self.opener = wire, None
+        self.steps = set()  # "SYN", "SYN, ACK", "ACK": how far the handshake came
+        self.segments = self.bytes = self.again = self.zero = 0
+        self.ended, self.reset = [], None  # who sent FIN, in order; who sent RST
+
+    def add(self, row):
+        frame, flags = row.frame, row.frame.flags
+        if flags & SYN:
+            self.steps.add("SYN, ACK" if flags & ACK else "SYN")
+        elif flags & ACK and "SYN, ACK" in self.steps:
+            self.steps.add("ACK")
+        if row.again:
+            self.again += "retransmission" in row.marks
+        elif frame.payload_length:
+            self.segments += 1
+            self.bytes += frame.payload_length
+        self.zero += "zero window" in row.marks
+        if flags & FIN and frame.sender not in self.ended:
+            self.ended.append(frame.sender)
+        if flags & RST and self.reset is None:
+            self.reset = frame.sender
+
+    def opening(self):
+        if {"SYN", "SYN, ACK", "ACK"} <= self.steps:
+            return "three-way handshake"
+        if "SYN, ACK" in self.steps:
+            return "a handshake without its last ACK" if "SYN" in self.steps else "the second half of a handshake"
+        if "SYN" in self.steps:
+            return "a SYN that is refused" if self.reset else "a SYN without an answer"
+        return ""
+
+    def closing(self):
+        if self.reset is not None:
+            return "" if self.opening() == "a SYN that is refused" else f"{escape.plain(self.reset, 40) or 'someone'} resets"
+        if len(self.ended) > 1:
+            return "both sides close"
+        return f"{escape.plain(self.ended[0], 40) or 'one side'} closes" if self.ended else ""
+
+
+def tell(rows, hosts):
+    """ "Three-way handshake, 2 data segments (1,200 bytes), then both sides close: 12 frames between client and server, none lost." """
+    if not rows:
+        return "No frames were captured."
+    connections, others = {}, {}
+    for row in rows:
+        frame = row.frame
+        if row.connection is None:
+            others.setdefault(_NOUNS.get(frame.protocol, f"{frame.protocol} frame"), []).append(frame.wire)
+            continue
+        connection = connections.get(row.connection[1:])
+        if connection is None:
+            connection = connections[row.connection[1:]] = _Connection(frame.wire)
+        if connection.wire == frame.wire:  # a frame that a router passes on is the same segment
+            connection.add(row)
+    parts = [count(len(wires), noun) for noun, wires in others.items()]
+    parts += _one(*connections.values()) if len(connections) == 1 else _many(list(connections.values())) if connections else []
+    text = ", ".join(parts)
+    return f"{text[:1].upper()}{text[1:]}: {_frames(rows, hosts)}."
+
+
+def _one(connection):
+    parts = [connection.opening()]
+    if connection.segments:
+        parts.append(f"{count(connection.segments, 'data segment')} ({count(connection.bytes, 'byte')})")
+    if connection.again:
+        parts.append(count(connection.again, "retransmission"))
+    if connection.zero:
+        parts.append(f"the window announced as zero {'once' if connection.zero == 1 else f'{connection.zero:,} times'}")
+    closing = connection.closing()
+    parts = [part for part in parts if part]
+    if closing:
+        parts.append(f"then {closing}" if parts else closing)
+    return parts or ["acknowledgements of one connection"]
+
+
+def _many(connections):
+    opened = sum(c.opening() == "three-way handshake" for c in connections)
+    parts = [f"{count(len(connections), 'connection')} with {count(opened, 'complete handshake')}"]
+    segments, size = sum(c.segments for c in connections), sum(c.bytes for c in connections)
+    if segments:
+        parts.append(f"{count(segments, 'data segment')} ({count(size, 'byte')})")
+    for number, noun in (
+        (sum(c.again for c in connections), "retransmission"),
+        (sum(c.zero for c in connections), "zero window"),
+    ):
+        if number:
+            parts.append(count(number, noun))
+    closed = sum(c.reset is None and len(c.ended) > 1 for c in connections)
+    reset = sum(c.reset is not None for c in connections)
+    ends = [f"{closed:,} closed by both sides"] * bool(closed) + [f"{reset:,} reset"] * bool(reset)
+    return parts + ends
+
+
+def _frames(rows, hosts):
+    lost = sum(bool(row.frame.lost) for row in rows)
+    held = sum(not row.frame.lost and not row.frame.arrivals for row in rows)
+    seen = {row.frame.sender for row in rows} | {arrival.receiver for row in rows for arrival in row.frame.arrivals}
+    if len(seen) < 2:
+        seen |= set(hosts)
+    among = [escape.plain(host, 40) for host in hosts if host in seen]
+    place = f" between {among[0]} and {among[1]}" if len(among) == 2 else f" among {', '.join(among[:-1])} and {among[-1]}" if among[2:] else ""
+    fate = f"{lost:,} lost" if lost else "none lost"
+    return f"{count(len(rows), 'frame')}{place}, {fate}" + (f", {held:,} still on the wire" if held else "")
