@@ -197,7 +197,7 @@ def test_every_notebook_is_a_chapter():
 
     notebooks = Path(__file__).parent.parent / "notebooks"
     assert {path.stem for path in notebooks.glob("[0-9]*.ipynb")} <= set(CHAPTERS)
-    assert len(CHAPTERS) == 24
+    assert len(CHAPTERS) == 25 and list(CHAPTERS) == sorted(CHAPTERS)
 
 
 def test_the_room_loads_without_the_heavy_packages():

@@ -5,6 +5,7 @@ Where a header is cut off or unknown, the values behind it stay at their default
 Layouts: RFC 894 (Ethernet), RFC 826 (ARP), RFC 791 (IPv4), RFC 8200 (IPv6), RFC 792 (ICMP), RFC 768 (UDP), RFC 9293 (TCP).
 """
 
+from functools import lru_cache
 from ipaddress import IPv6Address
 from struct import unpack_from
 
@@ -18,6 +19,11 @@ _ORDER = ("SYN", "FIN", "RST", "PSH", "ACK", "URG", "ECE", "CWR")  # as tools sa
 def flag_names(flags):
     """The names of the control bits that are set: 18 → "SYN, ACK"."""
     return ", ".join(name for name in _ORDER if flags & FLAGS[name])
+
+
+@lru_cache(maxsize=1024)  # writing an IPv6 address takes longer than all the rest, and a capture holds few of them
+def _ipv6_text(address):
+    return str(IPv6Address(address))
 
 
 class Headers:
@@ -65,9 +71,11 @@ class Headers:
         end = min(14 + total, len(raw))  # short packets are padded to Ethernet's minimum; a cut capture ends early
         if fragment & 0x3FFF:  # more to come, or not the first
             self.fragment = (fragment & 0x1FFF) * 8
+        if not 34 <= at <= end:  # damaged or cut: where the next header begins is not known
+            return
         if self.fragment:  # only the first fragment holds the next header
-            self.payload_at, self.payload_length = at, max(end - at, 0)
-        elif at >= 34:
+            self.payload_at, self.payload_length = at, end - at
+        else:
             self._transport(raw, at, end, kind)
 
     def _ipv6(self, raw):
@@ -75,14 +83,14 @@ class Headers:
         if len(raw) < 54 or raw[14] >> 4 != 6:
             return
         length, kind, self.ttl = unpack_from("!4xHBB", raw, 14)
-        self.src, self.dst = str(IPv6Address(raw[22:38])), str(IPv6Address(raw[38:54]))
+        self.src, self.dst = _ipv6_text(bytes(raw[22:38])), _ipv6_text(bytes(raw[38:54]))
         end, at = min(54 + length, len(raw)), 54
         while kind in (0, 43, 44, 60) and at + 8 <= end:  # hop-by-hop, routing, fragment, destination options
             if kind == 44:  # always 8 bytes; the others 8 × (n + 1)
                 self.fragment = unpack_from("!H", raw, at + 2)[0] & 0xFFF8
             kind, at = raw[at], at + 8 + (raw[at + 1] * 8 if kind != 44 else 0)
             if self.fragment:
-                self.payload_at, self.payload_length = at, end - at
+                self.payload_at, self.payload_length = min(at, end), max(end - at, 0)
                 return
         self._transport(raw, at, end, kind)
 

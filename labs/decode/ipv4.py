@@ -26,7 +26,7 @@ OPTIONS = {
 def decode(raw, at, end, below=()):
     """An IPv4 header with its options; what it carries ends at Total Length, so that padding is left out."""
     need(at, end, 20, "an IPv4 header")
-    first, tos, total, identification, fragment, ttl, protocol, checksum, _, _ = unpack_from("!BBHHHBBHII", raw, at)
+    first, tos, total, ident, fragment, ttl, protocol, checksum, _, _ = unpack_from("!BBHHHBBHII", raw, at)
     version, header = first >> 4, (first & 15) * 4
     if version != 4:
         raise DecodeError(f"an IPv4 header begins with version 4; {version} came. Another protocol stands here.")
@@ -36,55 +36,22 @@ def decode(raw, at, end, below=()):
     if total < header:
         raise DecodeError(f"Total Length covers the header of {header} bytes; {total} came. The header is damaged or forged.")
     stop = min(at + total, end)
-    offset, more, inner = (fragment & 0x1FFF) * 8, fragment >> 13 & 1, PROTOCOLS.get(protocol, "Data")
-    cut = "" if at + total <= end else f"bytes, header included; {end - at} of them are here"
+    inner = PROTOCOLS.get(protocol, "Data")
+    size = "bytes, header included" + ("" if at + total <= end else f"; {end - at} of them are here")
+    reserved, dont, more, place = fragment >> 15, fragment >> 14 & 1, fragment >> 13 & 1, fragment & 0x1FFF
+    cutting = "a router must not cut it" if dont else "a router may cut it"
+    piece = "more follow" if more else "the last fragment" if place else "the whole datagram"
     fields = [
         Field("Version", version, "4", "", at, 1, SEE, bits=(0, 4)),
         Field("IHL", first & 15, str(first & 15), f"header of {header} bytes", at, 1, SEE, bits=(4, 4)),
         Field("DSCP", tos >> 2, str(tos >> 2), "" if tos >> 2 else "default forwarding", at + 1, 1, "RFC 2474 §3", bits=(0, 6)),
         Field("ECN", tos & 3, f"{tos & 3:02b}", ECN[tos & 3], at + 1, 1, "RFC 3168 §5", bits=(6, 2)),
-        Field("Total Length", total, str(total), cut or "bytes, header included", at + 2, 2, SEE),
-        Field(
-            "Identification",
-            identification,
-            f"0x{identification:04x}",
-            "tells the fragments of one datagram from those of others",
-            at + 4,
-            2,
-            "RFC 6864 §4",
-            varies=True,
-        ),
-        Field("Reserved Flag", fragment >> 15, str(fragment >> 15), "must be zero", at + 6, 1, SEE, bits=(0, 1)),
-        Field(
-            "Don't Fragment",
-            fragment >> 14 & 1,
-            str(fragment >> 14 & 1),
-            "a router must not cut it" if fragment & 0x4000 else "a router may cut it",
-            at + 6,
-            1,
-            SEE,
-            bits=(1, 1),
-        ),
-        Field(
-            "More Fragments",
-            more,
-            str(more),
-            "more follow" if more else "the last fragment" if offset else "the whole datagram",
-            at + 6,
-            1,
-            SEE,
-            bits=(2, 1),
-        ),
-        Field(
-            "Fragment Offset",
-            fragment & 0x1FFF,
-            str(fragment & 0x1FFF),
-            f"× 8 = byte {offset} of the datagram",
-            at + 6,
-            2,
-            SEE,
-            bits=(3, 13),
-        ),
+        Field("Total Length", total, str(total), size, at + 2, 2, SEE),
+        Field("Identification", ident, f"0x{ident:04x}", "the same in all fragments of a datagram", at + 4, 2, SEE, varies=True),
+        Field("Reserved Flag", reserved, str(reserved), "must be zero", at + 6, 1, SEE, bits=(0, 1)),
+        Field("Don't Fragment", dont, str(dont), cutting, at + 6, 1, SEE, bits=(1, 1)),
+        Field("More Fragments", more, str(more), piece, at + 6, 1, SEE, bits=(2, 1)),
+        Field("Fragment Offset", place, str(place), f"× 8 = byte {place * 8} of the datagram", at + 6, 2, SEE, bits=(3, 13)),
         Field("Time to Live", ttl, str(ttl), "routers that may still pass it on", at + 8, 1, SEE),
         Field("Protocol", protocol, str(protocol), inner if inner != "Data" else "not decoded here", at + 9, 1, SEE),
         Field("Header Checksum", checksum, f"0x{checksum:04x}", verdict(raw[at : at + header], 10), at + 10, 2, SEE, varies=True),
@@ -92,7 +59,7 @@ def decode(raw, at, end, below=()):
         _address("Destination Address", raw, at + 16),
     ]
     options, error = _options(raw, at + 20, at + header)
-    if offset:  # only the first fragment holds the next header
+    if place:  # only the first fragment holds the next header
         inner = "Data"
     layer = Layer("IPv4", 3, (*fields, *options), at, header, stop - at, error)
     return layer, inner if stop > at + header or total > header else None, at + header, stop

@@ -78,25 +78,18 @@ def decode(raw, at, end, below=()):
         raise DecodeError(f"a TLS record begins with type 20 to 23, a version and a length up to {LONGEST}; {came} came.")
     kind, version, length = unpack_from("!BHH", raw, at)
     stop, see = min(at + 5 + length, end), "RFC 8446 §5.1"
+    here = "bytes" if stop == at + 5 + length else f"bytes; {stop - at - 5} of them are here"
     fields = [
         Field("Content Type", kind, str(kind), CONTENT_TYPES[kind], at, 1, see),
-        Field(
-            "Legacy Record Version", version, f"0x{version:04x}", f"{VERSIONS[version]}; says nothing any more", at + 1, 2, see
-        ),
-        Field(
-            "Length",
-            length,
-            str(length),
-            "bytes" if stop == at + 5 + length else f"bytes; {stop - at - 5} of them are here",
-            at + 3,
-            2,
-            see,
-        ),
+        Field("Legacy Record Version", version, f"0x{version:04x}", f"{VERSIONS[version]}; no longer says which", at + 1, 2, see),
+        Field("Length", length, str(length), here, at + 3, 2, see),
     ]
     if stop > at + 5:
-        body = raw[at + 5 : stop]
+        body, varies = raw[at + 5 : stop], kind != CHANGE_CIPHER_SPEC
         name, see = ("Encrypted Record", "RFC 8446 §5.2") if kind == APPLICATION_DATA else ("Fragment", see)
-        fields.append(Field(name, body, preview(body), _handshake_name(kind, body, length), at + 5, len(body), see, varies=True))
+        fields.append(
+            Field(name, body, preview(body), _handshake_name(kind, body, length), at + 5, len(body), see, varies=varies)
+        )
     return Layer("TLS record", 6, tuple(fields), at, 5, stop - at), None, stop, stop
 
 

@@ -18,12 +18,12 @@ def decode(raw, at, end, below=()):
     if length < 8:
         raise DecodeError(f"UDP's Length covers its header of 8 bytes; {length} came. The header is damaged or forged.")
     stop = min(at + length, end)
-    if checksum:
-        meaning = transport_verdict(raw, at, stop, below, 17, 6) if at + length <= end else "not checked: bytes are missing"
-    else:
-        meaning = "not computed"  # 0 says so; a sum that comes out as 0 is sent as 0xFFFF
-    if checksum and meaning.startswith("wrong, 0x0000"):
-        meaning = meaning.replace("0x0000", "0xffff", 1)
+    meaning = transport_verdict(raw, at, stop, below, 17, 6)
+    if at + length > end and not meaning.startswith("not checked"):
+        meaning = "not checked: bytes are missing"
+    meaning = meaning.replace("0x0000", "0xffff")  # 0 is taken: it says that no sum was computed
+    if checksum == 0:
+        meaning = "not computed"
     fields = (
         Field("Source Port", sport, str(sport), port_meaning(sport), at, 2, SEE, varies=sport in EPHEMERAL),
         Field("Destination Port", dport, str(dport), port_meaning(dport), at + 2, 2, SEE, varies=dport in EPHEMERAL),

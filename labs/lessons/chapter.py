@@ -8,6 +8,7 @@ from labs.lessons.link import SHOWS, decide
 __all__ = ["CHAPTERS", "chapter"]
 
 CHAPTERS = (
+    "00-start-here",
     "01-push-model",
     "02-polling",
     "03-server-sent-events",
@@ -50,7 +51,7 @@ def chapter(slug):
         from labs.lessons import replay  # late: only a machine without a network needs it
 
         if not replay.begin(slug):
-            shows = "no live network on this machine, and no recording of this chapter: cells that need one will say so"
+            shows = "no live network here, and no recording of this chapter"
     elif os.environ.get("LABS_RECORD"):
         from labs.lessons import recorder
 

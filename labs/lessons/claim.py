@@ -6,7 +6,7 @@ Claims carry no numbers that another run would not repeat; they state an order, 
 
 from labs.lessons.text import say
 
-__all__ = ["ClaimFailed", "VERDICTS", "claim", "heard"]
+__all__ = ["VERDICTS", "ClaimFailed", "claim", "heard"]
 
 VERDICTS = ("confirmed", "refined", "refuted")
 

@@ -5,7 +5,7 @@ __all__ = ["SHOWS", "decide"]
 SHOWS = {
     "tap": "two real TCP/IP stacks, every frame passes the lab's cable",
     "veth": "two real TCP/IP stacks, captured at both ends of a kernel cable",
-    "recording": "no live network on this machine; live cells show their recording, marked as recorded",
+    "recording": "no live network here; live cells are recordings, marked so",
 }
 
 

@@ -7,11 +7,13 @@ too much is recorded then, which shows as an honest mark, while too little would
 """
 
 import ast
+import re
 from dataclasses import dataclass, field
 
 __all__ = ["DEFINING", "STARTERS", "Code", "Tracker", "read"]
 
 DEFINING = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+MAGIC = {"run_line_magic", "run_cell_magic", "system", "getoutput"}  # what IPython makes of %name, %%name, ! and !!
 STARTERS = {"network"}  # the names of `labs` that start something live
 
 
@@ -78,6 +80,14 @@ class _Reader(ast.NodeVisitor):
         if isinstance(node.value, ast.Name):
             self.code.attributes.add((node.value.id, node.attr))
         self.visit(node.value)
+
+    def visit_Call(self, node):
+        """`%timeit client.connect(…)` reaches Python as a call with the code in a text: every word in it may be a name."""
+        if isinstance(node.func, ast.Attribute) and node.func.attr in MAGIC:
+            text = " ".join(arg.value for arg in node.args if isinstance(arg, ast.Constant) and isinstance(arg.value, str))
+            self.code.loads.update(re.findall(r"[^\W\d]\w*", text))
+            self.code.attributes.update(re.findall(r"([^\W\d]\w*)\.([^\W\d]\w*)", text))
+        self.generic_visit(node)
 
     def visit_Global(self, node):
         self.code.globals.update(node.names)

@@ -97,15 +97,21 @@ def _run(notebook, folder, scratch):
         record_timing=False,
         coalesce_streams=True,
     )
-    try:
-        client.execute(env=environment)
-    except (CellControlSignal, DeadKernelError, TimeoutError) as error:
-        raise Refused(_where(notebook, error)) from None
+    with tempfile.TemporaryFile("w+", errors="replace") as errors:  # what the kernel says to nobody in particular
+        try:
+            client.execute(env=environment, stderr=errors)
+        except DeadKernelError as error:
+            errors.seek(0)
+            raise Refused(f"{_where(notebook, error)}. The kernel's last words: {errors.read()[-500:].strip()}") from None
+        except (CellControlSignal, TimeoutError) as error:
+            raise Refused(_where(notebook, error)) from None
 
 
 def _where(notebook, error):
     """Which cell stopped the run, and with what."""
     ran = [cell for cell in notebook.cells if cell.cell_type == "code" and (cell.outputs or cell.execution_count)]
+    if ran and isinstance(error, TimeoutError):
+        return f"{_name(ran[-1])} took longer than {CELL_TIMEOUT} s"
     for cell in ran:
         for output in cell.outputs:
             if output.output_type == "error":

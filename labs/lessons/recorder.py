@@ -9,7 +9,7 @@ from types import BuiltinFunctionType, FunctionType, ModuleType
 
 from labs.lessons.liveness import Tracker, read
 from labs.lessons.store import cell_key, write
-from labs.lessons.values import Files, Unrecordable, encode, fingerprint
+from labs.lessons.values import Files, Unrecordable, encode, fingerprint, is_capture
 
 __all__ = ["Recorder", "begin"]
 
@@ -41,7 +41,7 @@ class Recorder:
         self.running = None  # (code, why it is live, values before)
         shell.events.register("pre_run_cell", self.before)
         shell.events.register("post_run_cell", self.after)
-        self.save()
+        self.save()  # so that a chapter without live cells has a recording too
 
     def end(self):
         self.shell.events.unregister("pre_run_cell", self.before)
@@ -57,16 +57,12 @@ class Recorder:
         self.running = None
         if info.silent:
             return
-        source = info.raw_cell
-        if source.lstrip().startswith("%%"):
-            self.problem(source, "a cell magic hides the cell's code from the recording; write it in Python")
-            return
         try:
-            code = read(self.shell.transform_cell(source))
+            code = read(self.shell.transform_cell(info.raw_cell))
         except SyntaxError:
             return  # the cell will say so itself
         why = self.tracker.why(code)
-        self.seen.append([cell_key(source), why])
+        self.seen.append([cell_key(info.raw_cell), why])
         self.running = code, why, self.values() if why else None
 
     def after(self, result):
@@ -75,16 +71,13 @@ class Recorder:
         (code, why, before), self.running = self.running, None
         if not why:
             self.tracker.after(code)
+            self.save()
             return
         source = result.info.raw_cell
         try:
             self.note(source, code, before)
         except Exception as error:  # said by the process that asked for the recording, not in the cell's output
-            self.problem(source, f"{type(error).__name__}: {error}")
-        self.save()
-
-    def problem(self, source, text):
-        self.problems.append(f"cell that begins {_begins(source)!r}: {text}")
+            self.problems.append(f"the cell that begins {_begins(source)!r}: {type(error).__name__}: {error}")
         self.save()
 
     def names(self):
@@ -105,9 +98,9 @@ class Recorder:
         changed = {name for name, value in names.items() if before.get(name) != (id(value), fingerprint(value))}
         restore, in_place = {}, []
         # Captures first: a frame is then written as its place in one of them.
-        for name in sorted((code.stores | changed) - kept - live, key=lambda name: (not hasattr(names.get(name), "frames"), name)):
-            if name not in names:
-                continue
+        for name in sorted(
+            ((code.stores | changed) - kept - live) & set(names), key=lambda name: (not is_capture(names[name]), name)
+        ):
             try:
                 restore[name] = encode(names[name], self.files, name)
             except (Unrecordable, RecursionError):
@@ -115,7 +108,7 @@ class Recorder:
                 continue
             if before.get(name, (None,))[0] == id(names[name]):
                 in_place.append(name)
-        # An object that is not live, but was handed to live code, may have changed in a way that nobody can see: it is live from here on.
+        # What is not live, but was handed to live code, may have changed in a way that nobody can see: it is live from here on.
         for name in (self.tracker.reaches(code) | code.free()) - set(restore) - kept - self.tracker.live:
             if name in names and not isinstance(names[name], HARMLESS) and fingerprint(names[name]) is None:
                 live.add(name)

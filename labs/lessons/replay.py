@@ -22,17 +22,16 @@ _current = None
 
 
 def begin(slug):
-    """Replay the recorded cells of a chapter from the next cell on.  Returns how many it has; 0 when there is no recording."""
+    """Replay the recorded cells of a chapter from the next cell on.  Returns whether there is a recording."""
     global _current
     recording = store.read(store.data_dir() / slug)
     if _current:
         _current.end()
         _current = None
     shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
-    if recording is None or shell is None:
-        return 0
-    _current = Replay(shell, recording, Files(store.data_dir() / slug))
-    return len(recording["cells"])
+    if recording is not None and shell is not None:  # outside a notebook there are no cells to replay
+        _current = Replay(shell, recording, Files(store.data_dir() / slug))
+    return recording is not None
 
 
 def play(key):
@@ -92,6 +91,7 @@ class Replay:
             self.cells.setdefault(cell["key"], []).append(cell)
         self.played = dict.fromkeys(self.cells, 0)
         self.sources = {}  # key → the cell as it was written
+        self.resting = False  # while the code of a recorded cell itself is wanted
         shell.input_transformers_cleanup.insert(0, self.transform)  # first: it must see the cell as it was written
 
     def end(self):
@@ -102,7 +102,7 @@ class Replay:
         """IPython may ask several times for one run of a cell, so this changes nothing that counts."""
         source = "".join(lines)
         key = store.cell_key(source)
-        if key not in self.cells:
+        if key not in self.cells or self.resting:
             return lines
         self.sources[key] = source
         return [f"__import__('labs.lessons.replay', fromlist=['play']).play('{key}')\n"]
@@ -120,15 +120,13 @@ class Replay:
 
     def define(self, source, cell):
         """Imports, functions and classes of the cell run as they stand; they are the learner's own code."""
-        parts = [part for part in self.shell.input_transformers_cleanup if part != self.transform]
-        lines = source.splitlines(keepends=True)
-        for part in parts + self.shell.input_transformer_manager.line_transforms:
-            lines = part(lines)
-        code = "".join(self.shell.input_transformer_manager.do_token_transforms(lines))
+        self.resting = True
+        try:
+            code = self.shell.transform_cell(source)
+        finally:
+            self.resting = False
         tree = ast.parse(code)
-        tree.body = [
-            node for node in tree.body if isinstance(node, DEFINING) and getattr(node, "name", None) not in cell["live"]
-        ]
+        tree.body = [node for node in tree.body if isinstance(node, DEFINING) and getattr(node, "name", None) not in cell["live"]]
         if tree.body:
             file = self.shell.compile.cache(code)  # so that inspect and tracebacks find the source
             exec(self.shell.compile(tree, file, "exec"), self.shell.user_ns)

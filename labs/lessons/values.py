@@ -10,11 +10,12 @@ import math
 import re
 from pathlib import Path
 
-__all__ = ["Files", "OBJECTS", "Unrecordable", "decode", "encode", "fingerprint"]
+__all__ = ["OBJECTS", "Files", "Unrecordable", "decode", "encode", "fingerprint", "is_capture"]
 
 # Classes with to_record() -> value and from_record(value), as "module:class".  Only these are ever imported by `decode`.
 OBJECTS = {
-    "labs.network.sockets:Socket",
+    "labs.network.kernel:SocketRow",
+    "labs.network.kernel:SocketTable",
     "labs.views.states:States",
 }
 CAPTURE = "labs.capture:Capture"
@@ -42,9 +43,11 @@ def encode(value, files, name="capture"):
         return {kind.__name__: sorted((encode(item, files, name) for item in value), key=repr)}
     if kind is dict:
         return {"dict": [[encode(key, files, name), encode(item, files, name)] for key, item in value.items()]}
-    key = f"{kind.__module__}:{kind.__qualname__}"
+    key = _key(kind)
     if key == CAPTURE:
-        return {"capture": files.save(value, name)}
+        if getattr(value, "_live", None) is not None:
+            raise Unrecordable("a capture that still runs cannot be written down")
+        return {"capture": files.save(value, name), **_numbers(value)}
     if key in FRAMES:
         return {"frame": files.place(value) or _frame_record(key, value)}
     if key in OBJECTS:
@@ -74,7 +77,7 @@ def decode(record, files):
         case {"dict": items}:
             return {decode(key, files): decode(item, files) for key, item in items}
         case {"capture": file}:
-            return files.load(file)
+            return files.load(file, record.get("numbers"))
         case {"frame": [str() as file, int() as index]}:
             return files.load(file)[index]
         case {"frame": dict() as fields}:
@@ -82,6 +85,11 @@ def decode(record, files):
         case {"object": key, "record": inner} if key in OBJECTS:
             return _class(key).from_record(decode(inner, files))
     raise ValueError(f"a recording holds a kind of value that this version of labs does not know: {sorted(record)}")
+
+
+def is_capture(value):
+    """Without loading the module of captures: where it is not loaded, nothing is one."""
+    return _key(type(value)) == CAPTURE
 
 
 def fingerprint(value):
@@ -97,7 +105,7 @@ class _Sizes:
 
     def save(self, capture, name):
         frames = capture.frames
-        return f"{id(capture)}: {len(frames)} frames, {sum(len(frame.arrivals) for frame in frames)} arrivals"
+        return f"{id(capture)}: {len(frames)} frames"
 
     def place(self, frame):
         return None
@@ -127,23 +135,34 @@ class Files:
         capture.save(str(self.folder / file))
         _compare(capture, _class(CAPTURE).load(str(self.folder / file)), file)
         self._saved.append((capture, len(capture.frames), file))
-        for index, frame in enumerate(capture.frames):
-            self._places.setdefault(_identity(frame), [file, index])
+        if not _numbers(capture):  # a part of a capture gets its numbers with the record, so a frame alone cannot point into it
+            for index, frame in enumerate(capture.frames):
+                self._places.setdefault(_identity(frame), [file, index])
         return file
 
     def place(self, frame):
         """[file, index] of a frame that a saved capture holds, or None."""
         return self._places.get(_identity(frame))
 
-    def load(self, file):
+    def load(self, file, numbers=None):
         """The capture in `file`, marked as recorded.  The same object each time: captures do not change."""
         if file not in self._loaded:
             if Path(file).name != file:
                 raise ValueError(f"expected the name of a file beside the recording, got {file!r}")
             capture = _class(CAPTURE).load(str(self.folder / file))
             capture.origin = "recorded"
+            for index, frame in enumerate(capture.frames):
+                frame.origin = "recorded"
+                if numbers:
+                    frame.number = numbers[index]
             self._loaded[file] = capture
         return self._loaded[file]
+
+
+def _numbers(capture):
+    """The frames' numbers where they are not 1, 2, 3 …: a part of a capture keeps its numbers, a pcapng file has none."""
+    numbers = [frame.number for frame in capture.frames]
+    return {} if numbers == list(range(1, len(numbers) + 1)) else {"numbers": numbers}
 
 
 def _identity(frame):
@@ -159,8 +178,11 @@ def _compare(capture, again, file):
     if len(capture.frames) != len(again.frames):
         raise ValueError(f"{file} does not keep the capture: {len(capture.frames)} frames saved, {len(again.frames)} read back")
     for was, got in zip(capture.frames, again.frames):
+        got.number = was.number  # kept beside the file
         if _identity(was) != _identity(got) or list(was.arrivals) != list(got.arrivals) or was.lost != got.lost:
-            raise ValueError(f"{file} does not keep frame {was.number}: its time, sender, arrivals or bytes are read back otherwise")
+            raise ValueError(
+                f"{file} does not keep frame {was.number}: its time, sender, arrivals or bytes are read back otherwise"
+            )
 
 
 def _frame_record(key, frame):
@@ -189,8 +211,12 @@ def _frame(fields):
     frame.lost = fields["lost"]
     frame.arrivals = [Arrival(time, who, None if raw is None else bytes.fromhex(raw)) for time, who, raw in fields["arrivals"]]
     if cls is not Frame:
-        frame.names = fields["names"]
+        frame.names, frame.origin = fields["names"], "recorded"
     return frame
+
+
+def _key(kind):
+    return f"{kind.__module__}:{kind.__qualname__}"
 
 
 def _class(key):

@@ -21,7 +21,7 @@ from time import monotonic_ns as now
 from labs.network import netlink
 from labs.network.cable import Cable
 from labs.network.cards import TapCard, VethCard
-from labs.network.log import record
+from labs.network.log import EVERYONE, record
 from labs.network.netlink import NEWNET, checked
 
 NEWUSER, NEWPID = 0x10000000, 0x20000000  # sched.h
@@ -67,6 +67,10 @@ class Lab:
                     self.enter(host["name"])
                     netlink.no_offloads(card["name"])
                     netlink.set_up(card["name"], router_solicitations=False)
+                try:  # an ARP entry that grows old is checked again at a random moment, and that frame would be in some captures
+                    netlink.write_sysctl(f"net.ipv4.neigh.{card['name']}.base_reachable_time_ms", 86_400_000)
+                except OSError:
+                    pass
                 for address in card["addresses"]:
                     netlink.add_address(card["name"], address)
                 if host["router"]:
@@ -122,8 +126,10 @@ class Lab:
     def tell(self, listener, frame):
         try:
             listener.send(frame)
+        except BlockingIOError:
+            self.not_logged += 1  # it does not read; count it, for nothing is lost in silence
         except OSError:
-            self.not_logged += 1
+            pass  # the notebook has closed it
 
     def ask(self, judge, number, source, frame):
         try:
@@ -155,7 +161,7 @@ class Lab:
                     self.verdict(it)
                 elif isinstance(it, int):
                     self.reap(it)
-                else:
+                elif it in self.channels:
                     self.request(it)
             self.arrivals()
 
@@ -194,6 +200,9 @@ class Lab:
 
     def drain(self):
         """Carry on until no card has a frame left: what the kernels have sent by now is then on its way or in the log."""
+        for listener in list(self.listeners):
+            while self.injected(listener):
+                pass
         while any([self.carry_from(number, 64) for number in range(len(self.cards))]):
             pass
 
@@ -326,10 +335,12 @@ class Lab:
 
     def stepped(self, cable):
         number, frame, source, changed = cable.held[0]
+        target = cable.target(changed or frame, source)
+        to = [self.host_of[card] for card in (cable.cards if target == EVERYONE else (target,)) if card != source]
         cable.step()
         self.drain()  # what the frame's arrival made the kernels send is now held, too
         sender = self.host_of[source] if source < self.total_cards else "wire"
-        return {"number": number, "raw": changed or frame, "sender": sender}
+        return {"number": number, "raw": changed or frame, "sender": sender, "receivers": to}
 
     def do_step(self, channel, fds, made, wire, timeout):
         self.drain()
@@ -379,21 +390,26 @@ class Lab:
         return {}
 
     def injected(self, listener):
+        """Carry one frame that the notebook put on a wire; False if there was none."""
         cable, frame = self.listeners[listener], b""
-        try:
-            frame = listener.recv(FRAME)
-        except BlockingIOError:
-            return
-        except OSError:
-            pass
+        for _ in range(2):  # a socket that the notebook closed with frames unread says so once; what it had sent comes after
+            try:
+                frame = listener.recv(FRAME)
+                break
+            except BlockingIOError:
+                return False
+            except ConnectionResetError:
+                pass
         if frame:
-            listeners, cable.listeners = cable.listeners, [l for l in cable.listeners if l is not listener]
+            others = [other for other in cable.listeners if other is not listener]
+            everyone, cable.listeners = cable.listeners, others  # it does not hear itself
             cable.carry(frame.ljust(14, b"\0"), cable.outside)
-            cable.listeners = listeners
-        else:
-            del self.listeners[listener]
-            cable.set({"listeners": [l for l in cable.listeners if l is not listener]})
-            listener.close()
+            cable.listeners = everyone
+            return True
+        del self.listeners[listener]
+        cable.set({"listeners": [other for other in cable.listeners if other is not listener]})
+        listener.close()
+        return False
 
 
 def isolate(uid, gid):

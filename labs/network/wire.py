@@ -3,7 +3,7 @@
 import time
 
 from labs.network.channel import LabError
-from labs.network.frame import Frame
+from labs.network.frame import Arrival, Frame
 from labs.network.rules import Rule, Rules
 
 __all__ = ["Wire"]
@@ -67,8 +67,21 @@ class Wire:
     # -- one frame at a time ---------------------------------------------------------------------------------------------
 
     def hold(self):
-        """Hold every frame that enters the wire until step() or release()."""
+        """Hold every frame that enters the wire until step() or release().  What is on its way arrives first."""
+        self.settle()
         self._set("holding", True)
+
+    def settle(self, timeout=5.0):
+        """Wait until nothing is on its way: neither the frames that are now, nor what the hosts answer at once.
+
+        Held frames are not on their way.  After `timeout` seconds of uninterrupted traffic it gives up quietly.
+        """
+        give_up, before = time.monotonic() + timeout, -1
+        while time.monotonic() < give_up:
+            reply, _ = self._lab.ask("settle", timeout=give_up - time.monotonic())
+            if reply["number"] == before:
+                return
+            before = reply["number"]
 
     @property
     def held(self):
@@ -82,7 +95,9 @@ class Wire:
         reply, _ = self._lab.ask("step", wire=self.index, timeout=timeout)
         if "raw" not in reply:
             raise LabError(f"nothing on the wire: no frame came within {timeout:g} s, so there is nothing to carry; let a host send something first")
-        return Frame(reply["raw"], number=reply["number"], time=time.time_ns(), sender=reply["sender"], wire=self.index)
+        frame = Frame(reply["raw"], number=reply["number"], time=time.time_ns(), sender=reply["sender"], wire=self.index)
+        frame.arrivals = [Arrival(frame.time, host) for host in reply["receivers"]]
+        return frame
 
     def release(self):
         """Carry all held frames and hold no more; how many there were."""

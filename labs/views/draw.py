@@ -1,14 +1,14 @@
 """A sheet of white paper measured in pixels, for views that place every line and word themselves.
 
-Charts have axes; these pictures have positions.  One figure, one transparent coordinate system with its origin at the top left, text that
-is never read as a formula, and the few shapes that views share.  The figure is built without pyplot: nothing global, nothing to close.
+Charts have axes; these pictures have positions.  One figure, one coordinate system with its origin at the top left, text that is
+never read as a formula, and the few shapes that views share.  It is built without pyplot: nothing global, nothing to close.
 """
 
-from functools import cache
+from functools import cache, lru_cache
 
 from . import palette
 
-__all__ = ["Sheet", "DPI", "WIDTH"]
+__all__ = ["DPI", "Sheet", "WIDTH", "known", "measure"]
 
 WIDTH = 1100  # pixels: fits a notebook's output area without being scaled to illegible
 DPI = 100  # so 9 pt are 12.5 pixels
@@ -20,6 +20,17 @@ def _glyphs(mono):
     from matplotlib import font_manager
 
     return frozenset(font_manager.get_font(font_manager.findfont(MONO if mono else SANS)).get_charmap())
+
+
+def known(words, mono=False):
+    """`words` with "�" for characters that the font lacks: matplotlib would warn about them in the middle of a notebook."""
+    glyphs = _glyphs(mono)
+    return "".join(c if ord(c) in glyphs else "�" for c in words)
+
+
+def measure(words, size=10, bold=False, mono=False):
+    """The width of `words` in pixels."""
+    return _measure(known(words, mono), size, bold, mono)
 
 
 class Sheet:
@@ -38,24 +49,32 @@ class Sheet:
         if origin:
             self.text(width - 12, height - 8, origin, size=9, colour=palette.SOFT, align="right", baseline="bottom")
 
-    def text(self, x, y, words, size=10, colour=palette.INK, align="left", baseline="baseline", bold=False, mono=False, ground=None, order=5):
+    def text(
+        self,
+        x,
+        y,
+        words,
+        size=10,
+        colour=palette.INK,
+        align="left",
+        baseline="baseline",
+        bold=False,
+        mono=False,
+        ground=None,
+        order=5,
+    ):
         """Write `words` at (x, y); characters that the font lacks become "�"."""
-        words = self._known(words, mono)
+        words = known(words, mono)
         artist = self.axes.text(
-            x, y, words, fontsize=size, color=colour, ha=align, va=baseline, family=MONO if mono else SANS, parse_math=False,
-            weight="bold" if bold else "normal", zorder=order, clip_on=False,
+            x, y, words, color=colour, ha=align, va=baseline, parse_math=False,
+            fontproperties=_face(size, bold, mono), zorder=order, clip_on=False,
         )  # fmt: skip
         if ground:
             artist.set_bbox({"facecolor": ground, "edgecolor": "none", "pad": 1.2})
 
-    @staticmethod
-    def _known(words, mono):
-        glyphs = _glyphs(mono)
-        return "".join(c if ord(c) in glyphs else "�" for c in words)
-
     def measure(self, words, size=10, bold=False, mono=False):
         """The width of `words` in pixels."""
-        return _measure(self._known(words, mono), size, bold, mono)
+        return measure(words, size, bold, mono)
 
     def fit(self, words, room, size=10, bold=False, mono=False):
         """`words`, cut with "…" so that they take at most `room` pixels."""
@@ -64,8 +83,21 @@ class Sheet:
         low, high = 0, len(words)
         while low < high:
             middle = (low + high + 1) // 2
-            low, high = (middle, high) if self.measure(words[:middle].rstrip() + "…", size, bold, mono) <= room else (low, middle - 1)
+            low, high = (
+                (middle, high) if self.measure(words[:middle].rstrip() + "…", size, bold, mono) <= room else (low, middle - 1)
+            )
         return words[:low].rstrip() + "…" if low else ""
+
+    def wrap(self, words, room, size=10, rows=2, bold=False):
+        """`words` as at most `rows` lines that each fit into `room` pixels, cut with "…" if need be."""
+        lines, todo = [], words.split()
+        while todo and len(lines) < rows - 1:
+            taken = 1
+            while taken < len(todo) and self.measure(" ".join(todo[: taken + 1]), size, bold) <= room:
+                taken += 1
+            lines.append(self.fit(" ".join(todo[:taken]), room, size, bold))
+            todo = todo[taken:]
+        return lines + [self.fit(" ".join(todo), room, size, bold)] if todo else lines
 
     def line(self, xs, ys, colour=palette.INK, width=1.0, dash=None, order=2):
         """A line through points; width in points; dash as matplotlib's on/off tuple."""
@@ -101,12 +133,16 @@ class Sheet:
         self.line((x0, x1 - ux * tip * 0.8), (y0, y1 - uy * tip * 0.8), colour, width, dash, order)
         if head:
             back = x1 - ux * tip, y1 - uy * tip
-            self.polygon([(x1, y1), (back[0] - uy * 4.6, back[1] + ux * 4.6), (back[0] + uy * 4.6, back[1] - ux * 4.6)], colour, order=order)
+            self.polygon(
+                [(x1, y1), (back[0] - uy * 4.6, back[1] + ux * 4.6), (back[0] + uy * 4.6, back[1] - ux * 4.6)],
+                colour,
+                order=order,
+            )
 
     def cross(self, x, y, colour=palette.ALARM, size=6):
         """The sign for "lost here"."""
-        self.line((x - size, x + size), (y - size, y + size), colour, 2.4, order=4)
-        self.line((x - size, x + size), (y + size, y - size), colour, 2.4, order=4)
+        self.line((x - size, x + size), (y - size, y + size), colour, 2.4, order=6)
+        self.line((x - size, x + size), (y + size, y - size), colour, 2.4, order=6)
 
     def pill(self, x, y, words, fill, size=10, bold=True, align="center", height=24, room=None, edge="none", mono=False):
         """A rounded label with its centre line at y; `align` says what x is.  Returns (left, right)."""
@@ -119,16 +155,21 @@ class Sheet:
 
 
 @cache
-def _advance(char, bold, mono):
-    """The advance of a character, as a part of the font size."""
-    from matplotlib import font_manager, ft2font
+def _ruler():
+    """A renderer that only measures: it knows how the font is hinted at this size, as a sum of advances would not."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
 
-    properties = font_manager.FontProperties(family=MONO if mono else SANS, weight="bold" if bold else "normal")
-    font = font_manager.get_font(font_manager.findfont(properties))
-    font.set_size(100, 72)
-    unhinted = ft2font.LoadFlags.NO_HINTING if hasattr(ft2font, "LoadFlags") else ft2font.LOAD_NO_HINTING
-    return font.load_char(ord(char), flags=unhinted).linearHoriAdvance / 65536 / 100
+    return FigureCanvasAgg(Figure(figsize=(1, 1), dpi=DPI)).get_renderer()
 
 
+@cache
+def _face(size, bold, mono):
+    from matplotlib.font_manager import FontProperties
+
+    return FontProperties(family=MONO if mono else SANS, weight="bold" if bold else "normal", size=size)
+
+
+@lru_cache(4096)
 def _measure(words, size, bold, mono):
-    return sum(_advance(char, bold, mono) for char in words) * size * DPI / 72
+    return _ruler().get_text_width_height_descent(words, _face(size, bold, mono), False)[0] if words else 0

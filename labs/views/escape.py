@@ -1,7 +1,7 @@
 """The one choke point for text that came off the wire.
 
-A host name, a header or a payload may hold anything: line breaks that forge a row, terminal controls, right-to-left overrides, markup,
-formulas.  Views pass such text through `plain`; what goes into markdown or HTML passes through `markdown` or `html` as well.
+A host name, a header or a payload may hold anything: line breaks that forge a row, terminal controls, right-to-left overrides,
+markup, formulas.  Views pass such text through `plain`; what goes into markdown or HTML passes through `markdown` or `html`.
 """
 
 import html as _html

@@ -1,8 +1,8 @@
 """What each frame of a capture says, in the words that a ladder writes beside its arrow.
 
-One pass over the frames.  TCP's numbers become relative, as Wireshark shows them: a connection's first SYN has seq 0, its first data byte
-seq 1; where a capture begins in the middle of a connection, the first number seen becomes 1.  To call a segment a retransmission, one must
-remember what its side sent before, so each direction of each connection on each wire has a `Side`.
+One pass over the frames.  TCP's numbers become relative, as Wireshark shows them: a connection's SYN has seq 0, its first data
+byte seq 1; where a capture begins in the middle of a connection, the first number seen becomes 1.  To call a segment a
+retransmission, one must remember what was sent before, so each direction of each connection on each wire has a `Side`.
 """
 
 from labs.decode.headers import ACK, FIN, RST, SYN, Headers, flag_names
@@ -13,8 +13,21 @@ __all__ = ["Row", "Side", "describe", "difference"]
 
 _FLAG_NAMES = [flag_names(flags) or "no flags" for flags in range(256)]
 _HALF, _FULL = 1 << 31, 1 << 32
-_ICMP = {0: "echo reply", 3: "destination unreachable", 5: "redirect", 8: "echo request", 11: "time exceeded", 12: "parameter problem"}
-_UNREACHABLE = {0: "network", 1: "host", 2: "protocol", 3: "port", 13: "administratively prohibited"}  # RFC 792, RFC 1812 §5.2.7.1
+_ICMP = {
+    0: "echo reply",
+    3: "destination unreachable",
+    5: "redirect",
+    8: "echo request",
+    11: "time exceeded",
+    12: "parameter problem",
+}
+_UNREACHABLE = {
+    0: "network",
+    1: "host",
+    2: "protocol",
+    3: "port",
+    13: "administratively prohibited",
+}  # RFC 792, RFC 1812 §5.2.7.1
 _ICMPV6 = {
     1: "destination unreachable", 2: "packet too big", 3: "time exceeded", 128: "echo request", 129: "echo reply",
     133: "router solicitation", 134: "router advertisement", 135: "neighbor solicitation", 136: "neighbor advertisement",
@@ -74,7 +87,7 @@ class Side:
         ahead = (seq - self.next) % _FULL
         if ahead < _HALF:
             if ahead:
-                self.holes.append((self.next, seq))
+                self.holes = [*self.holes[-63:], (self.next, seq)]  # forged numbers could open a hole with every segment
             self.next = (seq + length) % _FULL
             return False
         for hole in self.holes:

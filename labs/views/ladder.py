@@ -2,19 +2,18 @@
 
 from . import escape
 from .flow import describe
-from .names import Names
+from .names import EPHEMERAL, Names
 from .story import tell
 from .view import View
 
-__all__ = ["Ladder"]
-
+__all__ = ["Ladder", "one_line"]
 
 
 class Ladder(View):
     """The frames of `cap` as a ladder.
 
     title   a line above the picture and the text
-    limit   rows to show; a longer capture shows its beginning and its end, and says how many lie between.  None: all of them in the text
+    limit   rows to show; a longer capture shows its beginning and its end.  None: all of them in the text
     window  True adds each TCP segment's receive window
     times   False leaves the time column out of the picture (the text never has one)
     """
@@ -35,6 +34,11 @@ class Ladder(View):
         """The story of the capture in one sentence."""
         return tell(self.rows, self.hosts)
 
+    def told(self, row):
+        """What stands out about a row: the sender has no card here, TCP repeats itself, the wire did something."""
+        injected = [] if row.frame.sender in self.hosts else ["put on the wire by hand"]
+        return [*injected, *row.marks, *row.fate()]
+
     def shown(self, limit):
         """Indices of the rows to show; None stands for the gap."""
         total = len(self.rows)
@@ -44,7 +48,7 @@ class Ladder(View):
 
     @property
     def text(self):
-        """One line a frame: number, the hop if there are several wires, who to whom, protocol, what it says, [what stands out]."""
+        """One line a frame: number, the hop if there are several wires, who to whom, protocol, label, [what stands out]."""
         heading = [self.title, ""] if self.title else []
         if not self.rows:
             return "\n".join([*heading, "No frames were captured."])
@@ -56,8 +60,10 @@ class Ladder(View):
             row = self.rows[at]
             frame, (source, target) = row.frame, self._ends[at]
             hop = _hop(frame) if self._hops else ""
-            told = [*row.marks, *row.fate()]
-            lines.append((str(frame.number), hop, source, target, frame.protocol, row.label + (f"  [{'; '.join(told)}]" if told else "")))
+            told = self.told(row)
+            lines.append(
+                (str(frame.number), hop, source, target, frame.protocol, row.label + (f"  [{'; '.join(told)}]" if told else ""))
+            )
         number, hop, source, target, protocol = (max(map(len, column)) for column in list(zip(*lines))[:5])
         hop = f"{{1:<{hop}}}   " if self._hops else ""
         form = f"{{0:>{number}}}  {hop}{{2:<{source}}} → {{3:<{target}}}  {{4:<{protocol}}}  {{5}}".format
@@ -77,3 +83,21 @@ class Ladder(View):
 def _hop(frame):
     receivers = dict.fromkeys(arrival.receiver for arrival in frame.arrivals)
     return f"{escape.plain(frame.sender or '?', 40)} → {escape.plain(', '.join(receivers), 80) or '…'}"
+
+
+def one_line(frame):
+    """A single frame in one line.  Without the frames before it nothing can be counted from: no letters, no relative numbers."""
+    names = Names(getattr(frame, "names", None) or {})
+    row = describe([frame])[0]
+    ends = [names.host(address) for address in (frame.src_mac, frame.dst_mac)]
+    if frame.protocol != "ARP" and frame.src is not None:
+        ends = [names.host(frame.src) + _port(frame.sport), names.host(frame.dst) + _port(frame.dport)]
+    words = row.rest.split("  ") if row.rest else []
+    if frame.protocol == "TCP":
+        words = [word for word in words if not word.startswith(("seq ", "ack ", "SACK "))]
+    told = f"  [{'; '.join(row.fate())}]" if row.fate() else ""
+    return "  ".join([f"{frame.number}  {ends[0]} → {ends[1]}", frame.protocol, row.head, *words]) + told
+
+
+def _port(port):
+    return "" if port is None else ":·" if port in EPHEMERAL else f":{port}"

@@ -7,7 +7,7 @@ __all__ = ["arrow_row", "clock", "draw"]
 
 ROWS_DRAWN = 120  # a picture is never longer than this, however long the text may be
 ROW, BOTTOM = 36, 40  # pixels
-LEFT, RIGHT = 240, 250  # where the first lane stands; what lies right of the last
+LEFT, RIGHT = 250, 250  # where the first lane stands; what lies right of the last
 VISIBLE = 1_000_000  # ns: a longer delay on the wire makes the arrow fall
 WARM = "#FCEFEA"  # the band behind a frame that something happened to
 LAYER_OF = {"Ethernet": 2, "ARP": 2, "IPv4": 3, "IPv6": 3, "ICMP": 3, "ICMPv6": 3, "TCP": 4, "UDP": 4}
@@ -36,7 +36,14 @@ def draw(ladder):
         if at is None:
             gap = len(ladder.rows) - (len(shown) - 1)
             sheet.box(0, y - 22, WIDTH, ROW - 6, fill=palette.QUIET, order=1.5)
-            sheet.text(sum(lanes.values()) / len(lanes), y - 3, f"… {gap:,} frame{'s' * (gap != 1)} not shown …", 10, palette.SOFT, "center")
+            sheet.text(
+                sum(lanes.values()) / max(len(lanes), 1),
+                y - 3,
+                f"… {gap:,} frame{'s' * (gap != 1)} not shown …",
+                10,
+                palette.SOFT,
+                "center",
+            )
         else:
             _row(sheet, ladder, at, lanes, y)
     return sheet.figure
@@ -50,9 +57,9 @@ def lanes_of(hosts, left, right):
 
 def _heads(sheet, ladder, lanes, y, legend=True):
     if legend:
-        sheet.text(44, y + 5, "frame", 9, palette.SOFT, "right")
+        sheet.text(54, y + 5, "frame", 9, palette.SOFT, "right")
         if ladder.times:
-            sheet.text(124, y + 5, "time", 9, palette.SOFT, "right")
+            sheet.text(134, y + 5, "time", 9, palette.SOFT, "right")
     room = (WIDTH - RIGHT - LEFT) / max(len(lanes) - 1, 1) - 12
     for index, (host, x) in enumerate(lanes.items()):
         sheet.pill(x, y, escape.plain(host, 40), palette.host_colour(index), 11, room=max(room, 50))
@@ -60,19 +67,18 @@ def _heads(sheet, ladder, lanes, y, legend=True):
 
 def _row(sheet, ladder, at, lanes, y):
     row, frame = ladder.rows[at], ladder.frames[at]
-    told = [*row.marks, *row.fate()]
-    if told:
+    if ladder.told(row):
         sheet.box(0, y - 24, WIDTH, ROW - 2, fill=WARM, order=0.5)
-    sheet.text(44, y - 3, str(frame.number), 10, palette.SOFT, "right", mono=True)
+    sheet.text(54, y - 3, str(frame.number), 10, palette.SOFT, "right", mono=True)
     if ladder.times:
-        sheet.text(124, y - 3, clock(frame.time - ladder.frames[0].time), 9, palette.SOFT, "right", mono=True)
+        sheet.text(134, y - 3, clock(frame.time - ladder.frames[0].time), 9, palette.SOFT, "right", mono=True)
     colour = palette.LAYER[LAYER_OF.get(frame.protocol, 2)]
-    sheet.box(136, y - 17, 52, 19, fill=colour, radius=4, order=2)
-    sheet.text(162, y - 3, frame.protocol, 9, palette.ink_on(colour), "center")
+    sheet.box(146, y - 17, 52, 19, fill=colour, radius=4, order=2)
+    sheet.text(172, y - 3, frame.protocol, 9, palette.ink_on(colour), "center")
     _ports(sheet, ladder, frame, lanes, y)
     aim = lanes.get(ladder.names.host(frame.dst) if frame.dst else None)
     beside = arrow_row(sheet, row, lanes, y, aim)
-    left = [*row.marks, *(row.fate() if not beside else ())]
+    left = [words for words in ladder.told(row) if not (beside and words in row.fate())]
     if left:
         x = WIDTH - RIGHT + 56
         sheet.text(x, y - 3, sheet.fit("; ".join(left), WIDTH - 12 - x, 10), 10, palette.ALARM)
@@ -80,17 +86,20 @@ def _row(sheet, ladder, at, lanes, y):
 
 def _ports(sheet, ladder, frame, lanes, y):
     """The ports, outside the arrow's ends, where the host at that end is the one that the address names."""
-    tail = lanes.get(frame.sender)
-    if frame.sport is None or tail is None:
+    if frame.sport is None:
         return
-    names = ladder.names
-    for address, port, x in [(frame.src, frame.sport, tail)] + [(frame.dst, frame.dport, lanes.get(a.receiver)) for a in frame.arrivals[:1]]:
-        if x is None or lanes.get(names.host(address)) != x:
-            continue
-        other = next((lanes[a.receiver] for a in frame.arrivals if a.receiver in lanes and lanes[a.receiver] != tail), None) if x == tail else tail
-        outside = -1 if other is None or x < other else 1
+    names, tail = ladder.names, lanes.get(frame.sender)
+    source, target = (lanes.get(names.host(address)) for address in (frame.src, frame.dst))
+    heads = [lanes[arrival.receiver] for arrival in frame.arrivals if arrival.receiver in lanes]
+    ends = []
+    if tail is not None and source == tail:
+        ends.append((tail, (heads or [target])[0], frame.src, frame.sport))
+    if target in heads:
+        ends.append((target, tail, frame.dst, frame.dport))
+    for x, other, address, port in ends:
+        left = x < other if other is not None else x == max(lanes.values())
         words = ":" + names.port(address, port, frame.protocol)
-        sheet.text(x + outside * 8, y + 4, words, 9, palette.SOFT, "right" if outside < 0 else "left", mono=True)
+        sheet.text(x + (-8 if left else 8), y + 4, words, 9, palette.SOFT, "right" if left else "left", mono=True, order=6)
 
 
 def arrow_row(sheet, row, lanes, y, aim=None):
@@ -98,7 +107,9 @@ def arrow_row(sheet, row, lanes, y, aim=None):
     frame = row.frame
     index = list(lanes).index(frame.sender) if frame.sender in lanes else None
     colour = palette.SOFT if index is None else palette.host_colour(index)
-    tail = lanes.get(frame.sender, sum(lanes.values()) / max(len(lanes), 1))  # a sender without a lane: the wire itself
+    tail = lanes.get(frame.sender)
+    if tail is None:
+        tail = _between(lanes, frame)
     if index is None:
         sheet.box(tail - 4, y - 4, 8, 8, fill=colour, radius=4, order=3)
     width = 2.6 if frame.payload_length else 1.4
@@ -109,7 +120,15 @@ def arrow_row(sheet, row, lanes, y, aim=None):
             continue
         copies = ends.count(head)
         low = y + 6 * copies
-        sheet.arrow(tail, low, head, low + (7 if arrival.time - frame.time > VISIBLE else 0), colour, width, dash=(4, 2) if copies else None)
+        sheet.arrow(
+            tail,
+            low,
+            head,
+            low + (7 if arrival.time - frame.time > VISIBLE else 0),
+            colour,
+            width,
+            dash=(4, 2) if copies else None,
+        )
         ends.append(head)
     beside = False
     if not frame.arrivals:
@@ -117,8 +136,17 @@ def arrow_row(sheet, row, lanes, y, aim=None):
             aim = min((x for x in lanes.values() if x != tail), key=lambda x: abs(x - tail), default=tail + 200)
         beside = _stopped(sheet, row, tail, aim, y, colour, width)
         ends = [aim]
-    _label(sheet, row, (tail + max(ends, key=lambda x: abs(x - tail), default=tail + 200)) / 2, y - 8)
+    far = max(ends, key=lambda x: abs(x - tail), default=tail + 200)
+    _label(sheet, row, (tail + far) / 2, y - (9 if frame.arrivals else 11), hides_lanes=len(lanes) > 2)
     return beside
+
+
+def _between(lanes, frame):
+    """Where an arrow begins whose sender has no lane: on the wire, beside the first host that received it."""
+    xs = sorted(lanes.values()) or [LEFT]
+    half = (xs[1] - xs[0]) / 2 if len(xs) > 1 else 100
+    head = next((lanes[arrival.receiver] for arrival in frame.arrivals if arrival.receiver in lanes), xs[0])
+    return head - half if head > xs[0] else head + half
 
 
 def _stopped(sheet, row, tail, aim, y, colour, width):
@@ -134,17 +162,26 @@ def _stopped(sheet, row, tail, aim, y, colour, width):
     words = row.fate()[0]
     if sheet.measure(words, 9) > abs(aim - end) - 24:
         return False
-    sheet.text(end + side * 14, y + 4, words, 9, palette.ALARM if lost else palette.SOFT, "left" if side > 0 else "right", ground=WARM)
+    sheet.text(
+        end + side * 14,
+        y + 4,
+        words,
+        9,
+        palette.ALARM if lost else palette.SOFT,
+        "left" if side > 0 else "right",
+        ground=WARM,
+        order=7,
+    )
     return True
 
 
-def _label(sheet, row, middle, y):
+def _label(sheet, row, middle, y, hides_lanes):
     rest = row.rest.replace("  ", "   ")
     colour = palette.ALARM if row.frame.rst else palette.INK
     bold = sheet.measure(row.head, 10, bold=True)
-    gap = sheet.measure("   ", 10) if rest else 0
+    gap = 12 if rest else 0
     x = middle - (bold + gap + sheet.measure(rest, 10)) / 2
-    ground = WARM if row.marks or row.fate() else palette.PAPER
+    ground = (WARM if row.marks or row.fate() else palette.PAPER) if hides_lanes else None
     sheet.text(x, y, row.head, 10, colour, bold=True, ground=ground)
     if rest:
         sheet.text(x + bold + gap, y, rest, 10, ground=ground)

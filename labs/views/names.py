@@ -1,7 +1,7 @@
 """Names instead of numbers: "client:A" instead of 10.0.0.1:43716.
 
-A kernel picks the port of a new client at random from the ephemeral range (Linux: net.ipv4.ip_local_port_range, 32768 to 60999), so
-the number says nothing and differs in every run.  Names gives each such port a letter, per host and protocol, in order of appearance.
+A kernel picks the port of a new client from the ephemeral range (Linux: net.ipv4.ip_local_port_range, 32768 to 60999), so the
+number says nothing and differs in every run.  Names gives each such port a letter, per host, in order of appearance.
 """
 
 from . import escape

@@ -1,11 +1,11 @@
 """The colours of the course: one per layer, one per host, the same in every chapter.
 
 Both families come from Okabe and Ito's palette, which stays distinct under the common forms of colour blindness.  Layers are
-light areas that carry dark text; hosts are dark strokes and pills that carry white text.  So a layer is never mistaken for a host,
+light areas that carry dark text; hosts are dark strokes and pills that carry white text: a layer is never taken for a host,
 and every text on a colour has a contrast of at least 4.5 : 1 (WCAG 2.1, level AA).
 """
 
-__all__ = ["LAYER", "LAYER_NAME", "HOSTS", "INK", "SOFT", "FAINT", "PAPER", "ALARM", "QUIET", "host_colour", "ink_on"]
+__all__ = ["LAYER", "LAYER_NAME", "HOSTS", "INK", "SOFT", "FAINT", "PAPER", "ALARM", "QUIET", "host_colour", "ink_on", "tint"]
 
 LAYER = {
     2: "#F0E442",  # yellow: link (Ethernet, ARP)
@@ -41,6 +41,14 @@ def host_colour(index):
 
 def ink_on(colour):
     """Black or white: the text colour with more contrast on `colour` ("#RRGGBB"), by WCAG's relative luminance."""
-    linear = [(c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4) for c in (int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5))]
+    linear = [
+        (c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4)
+        for c in (int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5))
+    ]
     luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
     return INK if (luminance + 0.05) ** 2 > 0.05 * 1.05 else PAPER
+
+
+def tint(colour, part=0.28):
+    """`colour` thinned with white, for what a layer carries."""
+    return "#" + "".join(f"{round(255 + (int(colour[i : i + 2], 16) - 255) * part):02x}" for i in (1, 3, 5))

@@ -1,7 +1,7 @@
 """Two kernels and the wire between them, step by step.  Built in chapter 24-tcp-connection.
 
-The wire can hold frames and let them go one at a time; between two steps both kernels stand still and can be asked for the state of
-their sockets.  States keeps what was seen as plain data, so that a run can be kept, compared and drawn again.
+The wire can hold frames and let them go one at a time; between two steps both kernels stand still and can be asked for the state
+of their sockets.  States keeps what was seen as plain data, so a run can be kept, compared and drawn again.
 """
 
 from . import escape
@@ -17,16 +17,16 @@ class States(View):
     def __init__(self, title=None, origin=""):
         self.title, self.origin = title and escape.plain(title, 120), origin
         self.steps = []
-        self._sides = {}
+        self._sides, self._rows = {}, {}
 
     def add(self, what, frame, states):
-        """Note one step: what happened, the Frame that the wire carried, lost or holds (or None), {host: state}.  Returns self."""
+        """Note a step: what happened, the Frame that the wire carried, lost or holds (or None), {host: state}."""
         step = {"what": escape.plain(what, 120), "frame": None, "states": {}}
         for host, state in states.items():
             state = state if isinstance(state, str) else ", ".join(map(str, state))
             step["states"][escape.plain(host, 40)] = escape.plain(state, 60)
         if frame is not None:
-            row = describe([frame], sides=self._sides)[0]
+            row = self._described(frame)
             step["frame"] = {
                 "sender": escape.plain(frame.sender, 40), "receivers": [escape.plain(a.receiver, 40) for a in frame.arrivals],
                 "protocol": frame.protocol, "head": row.head, "rest": row.rest, "told": [*row.marks, *row.fate()],
@@ -34,6 +34,15 @@ class States(View):
             }  # fmt: skip
         self.steps.append(step)
         return self
+
+    def _described(self, frame):
+        """The frame in words; one that is noted again (first held, then carried) is the same frame, not a retransmission."""
+        key = frame.number, frame.sender, frame.wire, frame.raw
+        row = self._rows.get(key)
+        if row is None:
+            row = self._rows[key] = describe([frame], sides=self._sides)[0]
+        row.frame = frame
+        return row
 
     @property
     def hosts(self):

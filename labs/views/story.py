@@ -54,7 +54,7 @@ class _Connection:
 
 
 def tell(rows, hosts):
-    """ "Three-way handshake, 2 data segments (1,200 bytes), then both sides close: 12 frames between client and server, none lost." """
+    """ "Three-way handshake, 2 data segments (1,200 bytes): 7 frames between client and server, none lost." """
     if not rows:
         return "No frames were captured."
     connections, others = {}, {}
@@ -91,7 +91,7 @@ def _one(connection):
 
 def _many(connections):
     opened = sum(c.opening() == "three-way handshake" for c in connections)
-    parts = [f"{count(len(connections), 'connection')} with {count(opened, 'complete handshake')}"]
+    parts = [count(len(connections), "TCP connection")] + [count(opened, "complete handshake")] * bool(opened)
     segments, size = sum(c.segments for c in connections), sum(c.bytes for c in connections)
     if segments:
         parts.append(f"{count(segments, 'data segment')} ({count(size, 'byte')})")
@@ -114,6 +114,12 @@ def _frames(rows, hosts):
     if len(seen) < 2:
         seen |= set(hosts)
     among = [escape.plain(host, 40) for host in hosts if host in seen]
-    place = f" between {among[0]} and {among[1]}" if len(among) == 2 else f" among {', '.join(among[:-1])} and {among[-1]}" if among[2:] else ""
+    place = (
+        f" between {among[0]} and {among[1]}"
+        if len(among) == 2
+        else f" among {', '.join(among[:-1])} and {among[-1]}"
+        if among[2:]
+        else ""
+    )
     fate = f"{lost:,} lost" if lost else "none lost"
     return f"{count(len(rows), 'frame')}{place}, {fate}" + (f", {held:,} still on the wire" if held else "")

@@ -1,7 +1,7 @@
 """What every view is: a picture, the same thing as text, and one sentence that says what it shows.
 
-The text is what tests compare and what readers of a screen reader or a terminal get; it holds no clock times and no random numbers.
-The picture may hold both.  The sentence stands under the picture, because front ends drop the alternative text of an image.
+The text is what tests compare and what a screen reader or a terminal gives; it holds no clock times and no random numbers, the
+picture may.  The sentence stands under the picture, because front ends drop the alternative text of an image.
 """
 
 from base64 import b64encode

@@ -1,0 +1,61 @@
+"""A frame's bytes in rows of sixteen, each field with its borders and its name.  Built in chapter 09-osi-model."""
+
+from . import escape
+from .spans import spans
+from .view import View, count
+
+__all__ = ["ByteMap"]
+
+LINE = 8  # bytes on a line of the text
+LONGEST = 64  # bytes of one field that the text writes out
+
+
+class ByteMap(View):
+    """The bytes of `frame` (a Frame or bytes) and the fields that they make up.
+
+    extra   layers to lay over the payload, for example the plaintext of a TLS record; their offsets count from the frame's start
+    """
+
+    def __init__(self, frame, extra=None, origin=""):
+        from labs.decode import peel
+
+        self.raw = bytes(getattr(frame, "raw", frame))
+        self.layers, self.extra = peel(self.raw), tuple(extra or ())
+        self.spans = spans(len(self.raw), self.layers, self.extra)
+        self.origin = origin or getattr(frame, "origin", "")
+
+    def summary(self):
+        """How many bytes and fields, and how much of them is payload."""
+        if not self.raw:
+            return "The frame has no bytes."
+        fields = sum(len(layer.fields) for layer in self.layers)
+        names = ", ".join(escape.plain(layer.name, 40) for layer in self.layers)
+        return f"{count(len(self.raw), 'byte')}, {count(fields, 'field')} in {count(len(self.layers), 'layer')}: {names}."
+
+    @property
+    def text(self):
+        """Lines of offset, bytes ("··" where another run shows others), layer, and the fields with their values."""
+        if not self.raw:
+            return "The frame has no bytes."
+        wide = max(len(_layer_name(span)) for span in self.spans)
+        out = []
+        for span in self.spans:
+            end = min(span.end, span.start + LONGEST)
+            for at in range(span.start, end, LINE):
+                data = self.raw[at : min(at + LINE, end)]
+                shown = " ".join(["··"] * len(data)) if span.masked else data.hex(" ")
+                words = f"{_layer_name(span):<{wide}}  {span.words()}" if at == span.start else ""
+                out.append(f"0x{at:02x}  {shown:<{LINE * 3 - 1}}  {words}".rstrip())
+            if end < span.end:
+                out.append(f"      … {count(span.end - end, 'more byte')}")
+        return "\n".join(out)
+
+    def figure(self):
+        """The byte map as a matplotlib Figure."""
+        from .bytemap_figure import draw
+
+        return draw(self)
+
+
+def _layer_name(span):
+    return escape.plain(span.layer.name, 40) if span.layer else ""

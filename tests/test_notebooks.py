@@ -1,0 +1,389 @@
+"""Every notebook, on every link: runs, shows what it saved, catches a change, reads as a chapter should.
+
+What this machine cannot run (a link that it lacks) is skipped with its reason, and said again in the warnings.
+"""
+
+import copy
+import functools
+import os
+import re
+import statistics
+import subprocess
+import sys
+import warnings
+import xml.etree.ElementTree as xml
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from labs.lessons import store
+from labs.lessons.record import TEXT, tidy
+
+ROOT = Path(__file__).resolve().parent.parent
+SANITIZE = ROOT / "tests" / "sanitize.cfg"
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
+LINKS = ("tap", "veth", "recording")
+CELL_TIMEOUT = 30  # seconds; a chapter keeps a cell under 4, a loaded machine may need more
+NOTEBOOK_TIMEOUT = 300
+SETUP = """try:
+    import labs
+except ModuleNotFoundError:
+    raise SystemExit("labs is not installed here. In a checkout of the course: make lab") from None
+labs.chapter("{slug}")"""
+IGNORED = re.compile(r"^# output not compared: \S.*$", re.M)  # the reason, where a cell's output is ignored
+CHECK = re.compile(r"""labs\.exercise\(["']([\w-]+)["']\)\.check\(""")
+FOLDED = re.compile(r"<details>\s*<summary>([^<]*)</summary>(.*?)</details>", re.S)
+CODE = re.compile(r"```python\n(.*?)```", re.S)
+# No capabilities and no user namespaces, as in a hardened container.
+RESTRICT = (
+    "echo 0 > /proc/sys/user/max_user_namespaces && "
+    'exec setpriv --bounding-set=-all --inh-caps=-all --ambient-caps=-all --no-new-privs "$@"'
+)
+
+each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=[path.stem for path in NOTEBOOKS])
+each_link = pytest.mark.parametrize("link", LINKS)
+
+
+# ── machinery ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def not_run(reason):
+    """Skip, loudly: a skip is one letter in a quiet run, a warning is a line."""
+    warnings.warn(f"NOT RUN: {reason}", stacklevel=2)
+    pytest.skip(reason)
+
+
+def need(link):
+    from labs.network.links import why_not
+
+    if reason := why_not(link):
+        not_run(f"link {link}: {reason}")
+
+
+def environment(link, data=None):
+    env = {name: value for name, value in os.environ.items() if name not in ("LABS_LINK", "LABS_RECORD")}
+    env["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), env.get("PYTHONPATH")]))
+    if link:
+        env["LABS_LINK"] = link
+    if data:
+        env["LABS_DATA"] = str(data)
+    return env
+
+
+@functools.cache
+def restricted():
+    """The command that runs another one without privileges, or () where this machine cannot make such a place."""
+    command = ("unshare", "-Ur", "sh", "-c", RESTRICT, "sh")
+    try:
+        works = subprocess.run([*command, "true"], capture_output=True, timeout=20).returncode == 0
+    except (OSError, subprocess.TimeoutExpired):
+        works = False
+    return command if works else ()
+
+
+def nbval(path, link, tmp_path, data=None):
+    """Run nbval, strict.  Returns ({cell number: "" or the failure}, all that it printed)."""
+    report = tmp_path / f"{path.stem}-{link}.xml"
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "no:xdist",
+        "--color=no",
+        "--nbval",
+        "--nbval-current-env",
+    ]
+    command += ["--nbval-sanitize-with", str(SANITIZE), "--nbval-cell-timeout", str(CELL_TIMEOUT)]
+    command += ["--junitxml", str(report), "--rootdir", str(path.parent), "-c", os.devnull, str(path)]
+    env = environment(link, data)
+    if link == "recording" and restricted():
+        del env["LABS_LINK"]  # it must come to "recording" by itself
+        command = [*restricted(), *command]
+    elif link == "recording":
+        warnings.warn(
+            "NOT RUN: link recording in a restricted process (unshare or setpriv fail here); forced instead", stacklevel=2
+        )
+    done = subprocess.run(command, env=env, cwd=path.parent, capture_output=True, text=True, timeout=NOTEBOOK_TIMEOUT)
+    cells = {}
+    if report.exists():
+        for case in xml.parse(report).iter("testcase"):
+            bad = [part.text or part.get("message") or "failed" for part in case if part.tag in ("failure", "error")]
+            cells[int(case.get("name").split()[-1])] = "\n".join(bad)
+    return cells, done.stdout + done.stderr
+
+
+def code_cells(notebook):
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def load(path):
+    return nbformat.read(path, as_version=4)
+
+
+def run(notebook, folder, link, data=None, allow_errors=False):
+    """Execute in a fresh kernel; the outputs go into `notebook`."""
+    from nbclient import NotebookClient
+
+    client = NotebookClient(
+        notebook,
+        timeout=CELL_TIMEOUT,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(folder)}},
+        coalesce_streams=True,
+        allow_errors=allow_errors,
+    )
+    client.execute(env=environment(link, data), stderr=subprocess.DEVNULL)
+    return notebook
+
+
+@functools.cache
+def rules():
+    return [(re.compile(a), b) for a, b in re.findall(r"^regex: (.*)$\n^replace: (.*)$", SANITIZE.read_text(), re.M)]
+
+
+def texts(cell):
+    """What nbval compares of a cell: {kind: [text, …]}, sanitized."""
+    found = {}
+    for output in cell.outputs:
+        if output.output_type == "stream":
+            found[output.name] = [found.get(output.name, [""])[0] + output.text]
+        elif output.output_type == "error":
+            found.setdefault("error", []).append(f"{output.ename}: {output.evalue}")
+        else:
+            for kind, text in output.data.items():
+                if kind not in ("image/png", "image/jpeg"):
+                    found.setdefault(kind, []).append(text)
+    for kind, parts in found.items():
+        for expression, replacement in rules():
+            parts = [expression.sub(replacement, part) for part in parts]
+        found[kind] = parts
+    return found
+
+
+def ignored(cell):
+    return bool({"nbval-ignore-output", "nbval-skip"} & set(cell.metadata.get("tags", ()))) or "# NBVAL_" in cell.source
+
+
+def alter(text):
+    """The text with its first letter or digit changed to its neighbour; what stands behind "link:" is not compared."""
+    for index, sign in enumerate(text):
+        if sign.isascii() and sign.isalnum():
+            return text[:index] + chr(ord(sign) ^ 1) + text[index + 1 :]
+    return text + "x"
+
+
+def altered(notebook, number):
+    """A copy in which the `number`-th text output of every cell is altered, and the indices of the cells that changed."""
+    notebook, changed = copy.deepcopy(notebook), []
+    for index, cell in enumerate(code_cells(notebook)):
+        if ignored(cell):
+            continue
+        places = [(output, "text") for output in cell.outputs if output.output_type == "stream"]
+        places += [(output.data, kind) for output in cell.outputs if "data" in output for kind in output.data if kind in TEXT]
+        if number < len(places):
+            holder, key = places[number]
+            holder[key] = alter(holder[key])
+            changed.append(index)
+    return notebook, changed
+
+
+def tell(cells, out):
+    bad = {number: text for number, text in cells.items() if text}
+    return "\n".join(f"cell {number}: {text}" for number, text in bad.items()) or out[-3000:]
+
+
+# ── it runs, and shows what it saved ─────────────────────────────────────────────────────────────────────────────────────
+
+
+@each_link
+@each_notebook
+def test_every_output_is_the_saved_one(path, link, tmp_path):
+    need(link)
+    cells, out = nbval(path, link, tmp_path)
+    assert len(cells) == len(code_cells(load(path))) and not any(cells.values()), tell(cells, out)
+
+
+@each_link
+@each_notebook
+def test_run_all_twice_in_one_kernel(path, link):
+    need(link)
+    check_run_twice(path, link)
+
+
+def check_run_twice(path, link, data=None):
+    notebook = load(path)
+    saved = code_cells(load(path))
+    notebook.cells = code_cells(notebook) + copy.deepcopy(code_cells(notebook))
+    for number, cell in enumerate(notebook.cells):
+        cell["id"] = f"run-{number}"
+    run(notebook, path.parent, link, data)
+    first, second = notebook.cells[: len(saved)], notebook.cells[len(saved) :]
+    for cell, one, two in zip(saved, first, second):
+        if not ignored(cell):
+            assert texts(one) == texts(cell), f"first run of:\n{cell.source}"
+            assert texts(two) == texts(cell), f"second run of:\n{cell.source}"
+
+
+@each_notebook
+def test_a_changed_output_is_caught(path, tmp_path):
+    link = "recording"
+    changed = check_alterations(path, link, tmp_path)
+    assert changed >= 4, f"only {changed} outputs of {path.stem} could be altered"
+
+
+def check_alterations(path, link, tmp_path, data=None):
+    """Alter every saved text: as many copies as the richest cell has texts.  nbval must fail those cells, and no others."""
+    total = 0
+    for number in range(20):
+        notebook, changed = altered(load(path), number)
+        if not changed:
+            break
+        place = tmp_path / f"altered-{number}"
+        place.mkdir()
+        copied = place / path.name
+        nbformat.write(notebook, copied)
+        cells, out = nbval(copied, link, tmp_path, data or store.data_dir())
+        assert [index for index, bad in cells.items() if bad] == changed, tell(cells, out)
+        total += len(changed)
+    return total
+
+
+@pytest.mark.skipif(len(NOTEBOOKS) < 3, reason="fewer than three notebooks")
+def test_ten_outputs_or_more_can_be_altered():
+    assert sum(len(altered(load(path), number)[1]) for path in NOTEBOOKS for number in range(20)) >= 10
+
+
+# ── it is saved as a chapter should be ───────────────────────────────────────────────────────────────────────────────────
+
+
+@each_notebook
+def test_setup_cell(path):
+    assert code_cells(load(path))[0].source == SETUP.format(slug=path.stem)
+
+
+@each_notebook
+def test_cell_lengths(path):
+    lengths = [len(cell.source.splitlines()) for cell in code_cells(load(path))]
+    assert statistics.median(lengths) <= 5
+    assert sum(length <= 12 for length in lengths) >= 0.9 * len(lengths), sorted(lengths)
+    assert max(lengths) <= 25
+
+
+@each_notebook
+def test_saved_clean(path):
+    notebook = load(path)
+    assert [cell.execution_count for cell in code_cells(notebook)] == list(range(1, len(code_cells(notebook)) + 1))
+    before = copy.deepcopy(notebook)
+    tidy(notebook, path.stem)
+    assert notebook == before, f"not saved by `python -m labs record {path.stem}`"
+    for cell in code_cells(notebook):
+        assert not cell.source.rstrip().endswith(";"), f"nbval shows what a `;` hides:\n{cell.source}"
+        shown = "\n".join(text for parts in texts(cell).values() for text in parts if isinstance(text, str))
+        assert " at 0x" not in shown, f"an address, which differs in every run:\n{cell.source}"
+        assert not any(output.output_type == "error" for output in cell.outputs), cell.source
+
+
+@each_notebook
+def test_few_outputs_are_ignored(path):
+    cells = code_cells(load(path))
+    skipped = [cell for cell in cells if ignored(cell)]
+    assert len(skipped) <= 0.03 * len(cells)
+    for cell in skipped:
+        assert IGNORED.search(cell.source), f"expected a line `# output not compared: REASON` in:\n{cell.source}"
+    for cell in cells:
+        assert "raises-exception" not in cell.metadata.get("tags", ()), "nbval passes such a cell even when it raises nothing"
+
+
+@each_notebook
+def test_recording_is_current(path):
+    check_recording(path, store.data_dir() / path.stem)
+
+
+def check_recording(path, folder):
+    recording = store.read(folder)
+    assert recording, f"no recording of {path.stem}; make it with: python -m labs record {path.stem}"
+    stale = f"the recording is older than the notebook; make it anew with: python -m labs record {path.stem}"
+    cells = iter(code_cells(load(path)))
+    files = set()
+    for entry in recording["cells"]:
+        cell = next((cell for cell in cells if store.cell_key(cell.source) == entry["key"]), None)
+        assert cell is not None, stale
+        assert not any(kind.startswith("image/") for output in cell.outputs for kind in output.get("data", ())), cell.source
+        assert texts(cell) == texts(nbformat.from_dict({"outputs": entry["outputs"]})), stale
+        files |= set(re.findall(r"'([\w-]+\.pcapng)'", repr(entry["restore"])))
+    assert files == {file.name for file in folder.glob("*.pcapng")}
+
+
+# ── its exercises ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def answers(path):
+    """{id: {"solution": [code, …], "wrong": [code, …]}}: each code ends with the check, which names the exercise.
+
+    Solutions are ```python blocks folded in <details> with "solution" in the summary.  Wrong answers are folded so, with
+    "wrong" in the summary, or stand in tests/wrong_answers/SLUG.py, each behind a line that begins with "# %%".
+    """
+    found = {}
+    for cell in load(path).cells:
+        for summary, body in FOLDED.findall(cell.source) if cell.cell_type == "markdown" else ():
+            kind = next((kind for kind in ("wrong", "solution") if kind in summary.lower()), None)
+            for code in CODE.findall(body) if kind else ():
+                file_answer(found, kind, code)
+    extra = ROOT / "tests" / "wrong_answers" / f"{path.stem}.py"
+    if extra.exists():
+        for code in re.split(r"^# %%.*\n", extra.read_text(encoding="utf-8"), flags=re.M)[1:]:
+            file_answer(found, "wrong", code)
+    return found
+
+
+def file_answer(found, kind, code):
+    ids = set(CHECK.findall(code))
+    assert len(ids) == 1, f"an answer must end with the check of its exercise, and of no other:\n{code}"
+    found.setdefault(ids.pop(), {}).setdefault(kind, []).append(code)
+
+
+@each_notebook
+def test_exercises(path):
+    from labs.network.links import why_not
+
+    live = [link for link in ("tap", "veth") if not why_not(link)]
+    if not live:
+        not_run(f"exercises of {path.stem}: tap: {why_not('tap')}; veth: {why_not('veth')}")
+    assert check_exercises(path, live[0]) >= 3, "a chapter has at least three exercises"
+
+
+def check_exercises(path, link, data=None):
+    """Right behind each stub: its wrong answers, then its solutions.  Returns how many exercises there are."""
+    notebook, known = load(path), answers(path)
+    cells, wanted = [], []  # wanted: (id, kind, cell)
+    for cell in code_cells(notebook):
+        cells.append(cell)
+        for id in dict.fromkeys(CHECK.findall(cell.source)):
+            wanted.append((id, "stub", cell))
+            for kind in ("wrong", "solution"):
+                assert known.get(id, {}).get(kind), f"{id} has no {kind} answer; see answers() in tests/test_notebooks.py"
+                for code in known[id][kind]:
+                    cells.append(nbformat.v4.new_code_cell(code))
+                    wanted.append((id, kind, cells[-1]))
+    assert set(known) <= {id for id, *_ in wanted}, "there is an answer to an exercise that no cell checks"
+    notebook.cells = cells
+    for number, cell in enumerate(cells):
+        cell["id"] = f"run-{number}"
+    run(notebook, path.parent, link, data, allow_errors=True)  # cells of the chapter may meet what a solution left behind
+    stubs = {}
+    for id, kind, cell in wanted:
+        assert not (raised := texts(cell).get("error")), f"{kind} of {id}: {raised}\n{cell.source}"
+        feedback = re.findall(rf"^. {re.escape(id)} · (\w+): (.*)", texts(cell).get("stdout", [""])[0], re.M)
+        assert feedback, f"{kind} of {id} printed no feedback:\n{cell.source}"
+        status, text = feedback[-1]
+        expected = {"stub": ("missing",), "solution": ("done",), "wrong": ("close", "missing")}[kind]
+        assert status in expected, f"{kind} of {id}: expected {' or '.join(expected)}, got {status}: {text}\n{cell.source}"
+        if kind == "stub":
+            stubs[id] = text
+        assert kind != "wrong" or text != stubs[id], f"{kind} of {id} gets the stub's feedback: {text}"
+    return len(stubs)

@@ -1,0 +1,481 @@
+"""What is live, what can be written down, and that a recorded notebook shows on a bare machine what it showed live."""
+
+import copy
+import json
+import types
+
+import nbformat
+import pytest
+import test_notebooks as harness
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+import labs
+from labs.capture import Capture, CapturedFrame
+from labs.lessons import recorder, replay, store
+from labs.lessons.liveness import Tracker, read
+from labs.lessons.record import Refused, record_one
+from labs.lessons.values import Files, Unrecordable, decode, encode, fingerprint
+from labs.network import LabError
+from labs.network.frame import Arrival
+
+SLUG = "24-tcp-connection"
+
+
+# ── which cells are live ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def liveness(*cells, live=("net", "client", "server", "sock")):
+    """Which of the cells are live, when every name of `live` that a live cell binds stays live."""
+    tracker, found = Tracker(), []
+    for source in cells:
+        code = read(source)
+        why = tracker.why(code)
+        found.append(bool(why))
+        tracker.after(code, live=(code.stores & set(live)) if why else ())
+    return found
+
+
+NET = "net = labs.network('client', 'server')\nclient, server = net"
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "sock = client.connect(server, 80)",
+        "print(net.link)",
+        "[host.name for host in net]",
+        "with net.capture() as cap: pass",
+        "measure(lambda: client.sockets())",
+        "sorted([1], key=lambda n, host=client: n)",
+        "net += 1",
+        "del client",
+        "def f(at=server): pass",
+        "@server.handler\ndef f(): pass",
+        "class C(client.Base): pass",
+        "class C:\n    name = client.name",
+        "def f():\n    return client\nf()",
+        "f = lambda: client\nf()",
+        "class C:\n    def go(self): return client\nC().go()",
+        "get_ipython().run_line_magic('timeit', 'client.sockets()')",
+        "print(f'{client.address}')",
+        "labs.network('a', 'b').close()",
+        "from labs import network\nnetwork('a', 'b')",
+        "import labs as course\ncourse.network('a', 'b')",
+        "await client.ready()",
+        "match net:\n    case None: pass",
+    ],
+)
+def test_live(source):
+    assert liveness(NET, source) == [True, True]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "x = 1",
+        "def f():\n    return client.connect(server, 80)",
+        "async def f():\n    return client",
+        "f = lambda: client",
+        "class C:\n    def go(self): return client",
+        "thing.client.net",
+        "f(client=1)",
+        "[client for client in (1, 2)]",
+        "(lambda client: client)(1)",
+        "def f(client):\n    return client\nf(1)",
+        "def f():\n    net = 1\n    return net\nf()",
+        "labs.claim('x', True)",
+        "other.network()",
+        "'client'",
+    ],
+)
+def test_not_live(source):
+    assert liveness(NET, source) == [True, False]
+
+
+def test_a_function_is_tainted_through_others_and_by_what_comes_later():
+    ask, ask_twice = "def ask():\n    client.sockets()", "def ask_twice():\n    ask(); ask()"
+    assert liveness(ask, ask_twice, NET, "ask_twice") == [False, False, True, True]
+    assert liveness(ask, NET, "def ask(): pass", "ask()") == [False, True, False, False]
+    assert liveness("def start():\n    return labs.network('a', 'b')", "net = start()", "net") == [False, True, True]
+
+
+def test_a_name_that_is_bound_anew_is_live_no_more():
+    assert liveness(NET, "client = 1", "client", "server") == [True, False, False, True]
+
+
+# ── what can be written down ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def capture(numbers=(1, 2)):
+    cards = [("client", 0, "02:00:00:00:00:01", ("10.0.0.1",)), ("server", 0, "02:00:00:00:00:02", ("10.0.0.2",))]
+    names = {"02:00:00:00:00:01": "client", "10.0.0.1": "client", "02:00:00:00:00:02": "server", "10.0.0.2": "server"}
+    frames = []
+    for number in numbers:
+        raw = bytes.fromhex("020000000002020000000001ffff") + bytes([number]) * 50
+        frame = CapturedFrame(raw, number=number, time=1_700_000_000_000_000_000 + number, sender="client", wire=0)
+        frame.names, frame.origin = names, "live, tap"
+        frame.arrivals = [Arrival(frame.time + 5, "server", raw[:-1] + b"!" if number == 2 else None)]
+        frames.append(frame)
+    return Capture(frames, ("client", "server"), names, "live, tap", 0, cards)
+
+
+VALUES = [
+    None, True, 0, -(2**70), 1.5, 0.1 + 0.2, float("inf"), "", "ü\ud800", b"\x00\xff", bytearray(b"x"), [], [1, [2, (3,)]], (), {1, 2},
+    frozenset({"a"}), {}, {"a": 1, 2: b"b", (3, None): {"tuple": []}}, {"bytes": "00"},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("value", VALUES, ids=repr)
+def test_values_survive_json(value, tmp_path):
+    again = decode(json.loads(json.dumps(encode(value, Files(tmp_path)))), Files(tmp_path))
+    assert again == value and type(again) is type(value)
+
+
+@pytest.mark.parametrize(
+    "value", [object(), print, open, [object()], {"a": {1: object()}}, type("L", (list,), {})(), types], ids=str
+)
+def test_values_that_cannot_be_written_down(value, tmp_path):
+    with pytest.raises(Unrecordable):
+        encode(value, Files(tmp_path))
+    assert fingerprint(value) is None
+
+
+def test_a_value_that_holds_itself_is_not_recordable():
+    loop = []
+    loop.append(loop)
+    assert fingerprint(loop) is None
+
+
+def test_captures_and_frames(tmp_path):
+    cap, other, files = capture(), capture((7, 9)), Files(tmp_path)
+    record = json.loads(json.dumps([encode(value, files, "cap") for value in (cap, cap, other, cap[1], other[0])]))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cap-2.pcapng", "cap.pcapng"]
+    assert record[0] == record[1] == {"capture": "cap.pcapng"} and record[2]["numbers"] == [7, 9]
+    again = Files(tmp_path)
+    one, same, two, frame, alone = [decode(item, again) for item in record]
+    assert one is same and frame is one[1]
+    assert (one.origin, one.hosts, one.names, one.missed, one[0].origin) == ("recorded", cap.hosts, cap.names, 0, "recorded")
+    for was, got in ((cap[0], one[0]), (cap[1], one[1]), (other[1], two[1]), (other[0], alone)):
+        assert (was.raw, was.number, was.time, was.sender, was.arrivals, was.names) == (
+            got.raw, got.number, got.time, got.sender, got.arrivals, got.names,
+        )  # fmt: skip
+
+
+def test_a_capture_that_a_file_does_not_keep_is_refused(tmp_path):
+    cap = capture()
+    cap.names["10.9.9.9"] = "nobody"
+    with pytest.raises(ValueError, match="does not keep the capture's names"):
+        encode(cap, Files(tmp_path))
+
+
+def test_a_recording_loads_only_what_is_listed(tmp_path):
+    for record in (
+        {"object": "os:system", "record": "x"},
+        {"unknown": 1},
+        {"frame": {"class": "os:system"}},
+        {"capture": "../x"},
+    ):
+        with pytest.raises(ValueError):
+            decode(record, Files(tmp_path))
+
+
+def test_rows_of_sockets(tmp_path):
+    from labs.network.kernel import SocketRow, SocketTable
+
+    table = SocketTable([SocketRow("tcp", "0.0.0.0:80", "0.0.0.0:0", "LISTEN", 0, 0, "", 0)])
+    for value in (table, table[0]):
+        again = decode(json.loads(json.dumps(encode(value, Files(tmp_path)))), Files(tmp_path))
+        assert again == value and type(again) is type(value)
+
+
+def test_cell_key():
+    assert store.cell_key("a\nb") == store.cell_key("\n a"[2:] + "  \r\nb\n\n")
+    assert store.cell_key("a\n b") != store.cell_key("a\nb")
+
+
+# ── record and replay in one process, with a network that is a stand-in ──────────────────────────────────────────────────
+
+
+class Host:
+    def __init__(self, name):
+        self.name = name
+
+    def ask(self):
+        return f"{self.name} answers"
+
+
+class Net:
+    def __init__(self, *names):
+        self.hosts = [Host(name) for name in names]
+
+    def __iter__(self):
+        return iter(self.hosts)
+
+    def capture(self):
+        return capture()
+
+
+@pytest.fixture
+def shell():
+    from IPython.core.interactiveshell import InteractiveShell
+
+    InteractiveShell.clear_instance()
+    yield InteractiveShell.instance()
+    for module in (recorder, replay):
+        if module._current:
+            module._current.end()
+            module._current = None
+    InteractiveShell.clear_instance()
+
+
+def execute(shell, *cells):
+    """Run cells; returns the text that each printed or evaluated to."""
+    from IPython.utils.capture import capture_output
+
+    shown = []
+    for source in cells:
+        with capture_output() as output:
+            result = shell.run_cell(source, store_history=True)
+        result.raise_error()
+        shown.append(output.stdout)
+    return shown
+
+
+def recorded(shell, monkeypatch, tmp_path, *cells):
+    """Record the cells, then begin to replay them in the same shell, emptied.  Returns what they printed live."""
+    monkeypatch.setattr(labs, "network", Net, raising=False)
+    monkeypatch.setenv("LABS_DATA", str(tmp_path))
+    shell.user_ns["labs"] = labs
+    recorder.begin(SLUG, "tap", tmp_path)
+    printed = execute(shell, *cells)
+    recorder._current.end()
+    recorder._current = None
+    recording = store.read(tmp_path / SLUG)
+    assert not recording["problems"]
+    for entry, text in zip(recording["cells"], [text for text, (_, why) in zip(printed, recording["seen"]) if why]):
+        entry["outputs"] = [{"output_type": "stream", "name": "stdout", "text": text}]
+    del recording["format"]
+    store.write(tmp_path / SLUG, recording)
+    shell.reset()
+    shell.user_ns["labs"] = labs
+    monkeypatch.setattr(labs, "network", refuse)
+    monkeypatch.setattr(replay, "_mark", lambda: None)
+    replay.begin(SLUG)
+    return printed
+
+
+def refuse(*_):
+    raise LabError("this machine has no live network")
+
+
+CELLS = (
+    "log, box = [], {}\nalias = log\nclass Thing: pass\nthing = Thing()",
+    "def ask(host):\n    log.append(host.ask())\n    return log[-1]",
+    "import string as text\nnet = labs.network('client', 'server')\nclient, server = net\n"
+    "def again(n):\n    return ask(client) * n\nprint(text.digits)",
+    "answer = ask(server)\ncap = net.capture()\nbox['n'] = len(cap)\nthing.seen = server\nprint(answer)",
+    "print(len(cap), cap[0].number, answer, log, alias is log, alias, box)",
+    "print(again(2))",
+    "print(thing.seen.name)",
+    "print(log, text.digits)",
+    "del answer\nask(client)\nprint('answer' in globals())",
+    "print('answer' in globals(), len(log))",
+)
+
+
+def test_replay_shows_what_the_live_run_showed(shell, monkeypatch, tmp_path):
+    live = recorded(shell, monkeypatch, tmp_path, *CELLS)
+    assert execute(shell, *CELLS) == live
+    assert live[4].strip() == "2 1 server answers ['server answers'] True ['server answers'] {'n': 2}"
+    recording = store.read(tmp_path / SLUG)
+    assert [bool(why) for _, why in recording["seen"]] == [False, False, True, True, False, True, True, False, True, False]
+    assert execute(shell, *CELLS) == live, "Run All twice"
+
+
+def test_the_same_source_twice(shell, monkeypatch, tmp_path):
+    cells = (
+        "n = 0",
+        "net = labs.network('client')",
+        "n += len(list(net)); print(n)",
+        "print(n, n)",
+        "n += len(list(net)); print(n)",
+        "print(n)",
+    )
+    live = recorded(shell, monkeypatch, tmp_path, *cells)
+    assert [text.strip() for text in live] == ["", "", "1", "1 1", "2", "2"]
+    assert execute(shell, *cells) == live and execute(shell, *cells) == live
+
+
+def test_an_edited_cell_meets_a_clear_error(shell, monkeypatch, tmp_path):
+    recorded(shell, monkeypatch, tmp_path, *CELLS)
+    execute(shell, *CELLS[:3])
+    client = shell.user_ns["client"]
+    for use in (
+        lambda: client.ask(), lambda: client(), lambda: list(client), lambda: client[0], lambda: len(client), lambda: client + 1,
+        lambda: bool(client), lambda: client.__enter__(), lambda: setattr(client, "a", 1), lambda: client == 1, lambda: f"{client:>9}",
+    ):  # fmt: skip
+        with pytest.raises(LabError, match="`client` belongs to a live network; this machine has none"):
+            use()
+    assert "labs.doctor()" in repr(client)
+    result = shell.run_cell("answer = ask(server)  # edited")
+    assert isinstance(result.error_in_exec, LabError)
+    result = shell.run_cell("net = labs.network('client', 'other')")
+    assert "no live network" in str(result.error_in_exec)
+
+
+def test_cells_that_are_not_recorded_run_as_they_stand(shell, monkeypatch, tmp_path):
+    recorded(shell, monkeypatch, tmp_path, *CELLS)
+    assert execute(shell, "print(1)", "%timeit -n1 -r1 -q 1", "x = 5", "print(x)")[3] == "5\n"
+
+
+def test_functions_of_a_replayed_cell_have_their_source(shell, monkeypatch, tmp_path):
+    import inspect
+
+    recorded(shell, monkeypatch, tmp_path, *CELLS)
+    execute(shell, *CELLS[:3])
+    assert inspect.getsource(shell.user_ns["again"]) == "def again(n):\n    return ask(client) * n\n"
+
+
+def test_a_chapter_without_a_recording(shell, monkeypatch, tmp_path):
+    monkeypatch.setenv("LABS_DATA", str(tmp_path))
+    assert replay.begin(SLUG) is False
+    store.write(tmp_path / SLUG, {"chapter": SLUG, "link": "tap", "cells": []})
+    assert replay.begin(SLUG) is True, "a chapter may have no live cells"
+
+
+# ── the command, and nbval, on the real thing ────────────────────────────────────────────────────────────────────────────
+
+SMALL = (
+    harness.SETUP.format(slug=SLUG),
+    "net = labs.network('client', 'server')\nclient, server = net\nlistener = server.listen(80)\nnet.hosts",
+    "def shake():\n    return client.connect(server, 80)",
+    "with net.capture() as cap:\n    sock = shake()\nprint(len(cap.where(lambda frame: frame.protocol == 'TCP')), 'frames')",
+    "[frame.sender for frame in cap if frame.syn]",
+    "import matplotlib.pyplot as plt\nplt.figure(figsize=(1, 1))\nplt.show()",
+    "labs.claim('the listener waits', any(row.state == 'LISTEN' for row in server.sockets()))",
+    "sock.close()\nlistener.close()\nnet.close()",
+)
+
+
+def notebook(folder, cells=SMALL, markdown=()):
+    folder.mkdir(exist_ok=True)
+    path = folder / f"{SLUG}.ipynb"
+    parts = [new_markdown_cell("# A chapter"), *map(new_code_cell, cells), *map(new_markdown_cell, markdown)]
+    nbformat.write(new_notebook(cells=parts), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def recorded_notebook(tmp_path_factory):
+    """(notebook, data): recorded once, read by several tests."""
+    harness.need("tap")
+    folder = tmp_path_factory.mktemp("course")
+    path = notebook(folder / "notebooks")
+    assert record_one(path, folder / "data") == "8 code cells, 4 of them live, 1 captures"
+    return path, folder / "data"
+
+
+def test_what_record_saves(recorded_notebook):
+    path, data = recorded_notebook
+    harness.check_recording(path, data / SLUG)
+    saved = nbformat.read(path, as_version=4)
+    assert [cell.execution_count for cell in harness.code_cells(saved)] == list(range(1, 9))
+    assert saved.metadata == {
+        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+        "language_info": {"name": "python"},
+    }
+    assert all(not cell.metadata for cell in saved.cells) and sorted(entry.name for entry in data.iterdir()) == [SLUG]
+    assert set(store.read(data / SLUG)) == {"format", "chapter", "link", "cells"}
+
+
+@pytest.mark.parametrize("link", harness.LINKS)
+def test_nbval_passes_on_every_link(recorded_notebook, link, tmp_path):
+    harness.need(link)
+    path, data = recorded_notebook
+    cells, out = harness.nbval(path, link, tmp_path, data)
+    assert len(cells) == 8 and not any(cells.values()), harness.tell(cells, out)
+
+
+@pytest.mark.parametrize("link", ("tap", "recording"))
+def test_run_all_twice(recorded_notebook, link):
+    path, data = recorded_notebook
+    harness.check_run_twice(path, link, data)
+
+
+def test_nbval_catches_a_change(recorded_notebook, tmp_path):
+    path, data = recorded_notebook
+    assert harness.check_alterations(path, "recording", tmp_path, data) == 6
+
+
+def test_what_is_recorded_is_marked_and_nothing_else(recorded_notebook):
+    path, data = recorded_notebook
+    ran = harness.run(nbformat.read(path, as_version=4), path.parent, "recording", data)
+    marks = [any(set(output.get("data", ())) == {"image/png"} for output in cell.outputs) for cell in harness.code_cells(ran)]
+    assert marks == [False, True, False, True, False, False, True, True]
+    live = harness.code_cells(ran)[1].outputs
+    assert live[0].metadata["image/png"] == replay.MARK_SIZE and replay.MARK.read_bytes()[:4] == b"\x89PNG"
+
+
+@pytest.mark.parametrize(
+    "cells, says",
+    [
+        ((*SMALL[:2], "1 / 0"), r"cell \[3\] '1 / 0' raised ZeroDivisionError"),
+        (
+            (*SMALL[:2], "import matplotlib.pyplot as plt\nplt.plot([len(net.hosts)])\nplt.show()"),
+            r"cell \[3\].*because of net.*holds an image: split",
+        ),
+        ((SMALL[0], ""), "empty"),
+        (("import labs",), "set-up cell"),
+        ((*SMALL[:2], "x = 1", "print(x)", "x = client", "print(x)"), "once live and once not"),
+    ],
+)
+def test_record_refuses_and_leaves_everything(cells, says, tmp_path):
+    harness.need("tap")
+    path = notebook(tmp_path / "notebooks", cells)
+    before = path.read_bytes()
+    with pytest.raises(Refused, match=says):
+        record_one(path, tmp_path / "data")
+    assert path.read_bytes() == before and list((tmp_path / "data").iterdir()) == []
+
+
+def test_recording_again_replaces_the_old_one(tmp_path):
+    harness.need("tap")
+    copied, data = notebook(tmp_path / "notebooks"), tmp_path / "data"
+    (data / SLUG).mkdir(parents=True)
+    (data / SLUG / "stale.pcapng").write_bytes(b"")
+    record_one(copied, data)
+    assert not (data / SLUG / "stale.pcapng").exists() and [entry.name for entry in data.iterdir()] == [SLUG]
+    ids = [cell.id for cell in nbformat.read(copied, as_version=4).cells]
+    record_one(copied, data)
+    assert [cell.id for cell in nbformat.read(copied, as_version=4).cells] == ids
+
+
+def test_the_harness_tries_exercises(tmp_path, monkeypatch):
+    harness.need("tap")
+    stub = "double = None\nlabs.exercise('24-double').check(double)"
+    define = (
+        "from labs.lessons.exercise import Exercise, close, done\nclass Double(Exercise):\n    id = '24-double'\n    title = 'Double it'\n"
+        "    expects = callable\n    def grade(self, f):\n        return done('yes') if f(3) == 6 else close('f(3) is not 6')"
+    )
+    folded = "<details><summary>{}</summary>\n\n```python\ndouble = lambda n: {}\n"
+    folded += "labs.exercise('24-double').check(double)\n```\n</details>"
+    good, wrong = folded.format("One solution", "n + n"), folded.format("A plausible wrong answer", "n + 2")
+    path = notebook(tmp_path / "a", (SMALL[0], define, stub), (good, wrong))
+    assert harness.check_exercises(path, "tap", tmp_path) == 1
+    path = notebook(tmp_path / "b", (SMALL[0], define, stub), (wrong.replace("wrong answer", "solution"), wrong))
+    with pytest.raises(AssertionError, match="expected done, got close"):
+        harness.check_exercises(path, "tap", tmp_path)
+    path = notebook(tmp_path / "c", (SMALL[0], define, stub), (good,))
+    with pytest.raises(AssertionError, match="has no wrong answer"):
+        harness.check_exercises(path, "tap", tmp_path)
+
+
+def test_png_alone_is_not_compared(tmp_path):
+    """nbval leaves out PNG; a display that has nothing else is nothing to it.  The mark depends on that."""
+    path = notebook(tmp_path / "n", ("print(1)",))
+    saved = harness.run(nbformat.read(path, as_version=4), tmp_path, "recording")
+    marked = copy.deepcopy(saved)
+    marked.cells[1].outputs.insert(0, nbformat.v4.new_output("display_data", {"image/png": "aaaa"}))
+    nbformat.write(marked, path)
+    cells, out = harness.nbval(path, "tap", tmp_path)
+    assert not any(cells.values()), harness.tell(cells, out)
