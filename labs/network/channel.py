@@ -16,7 +16,7 @@ import weakref
 __all__ = ["LabError", "LabProcess"]
 
 ROOT = str(pathlib.Path(__file__).resolve().parents[2])
-BOOT = "import sys; sys.path.insert(0, sys.argv[1]); from labs.network.process import main; main(int(sys.argv[2]))"
+BOOT = "import sys; sys.path.append(sys.argv[1]); from labs.network.process import main; main(int(sys.argv[2]))"
 MESSAGE = 1 << 17
 START_WITHIN = 10.0  # seconds
 
@@ -28,15 +28,18 @@ class LabError(RuntimeError):
 def _end(lifeline, process, threads, files):
     """Let the lab process go and wait until it is gone, and with it every namespace and program."""
     lifeline.close()
-    for channel in list(threads):
-        channel.close()
-    for fd in files:
-        os.close(fd)
     try:
-        process.wait(2)
-    except subprocess.TimeoutExpired:  # stopped in a debugger, say
-        process.kill()
-        process.wait()
+        for started in process:
+            try:
+                started.wait(2)
+            except subprocess.TimeoutExpired:  # stopped in a debugger, say
+                started.kill()
+                started.wait()
+    finally:  # last, so that a thread which still waits for an answer hears that the lab process has ended
+        for channel in list(threads):
+            channel.close()
+        for fd in files:
+            os.close(fd)
 
 
 class LabProcess:
@@ -46,25 +49,27 @@ class LabProcess:
         self.log = os.memfd_create("frames", os.MFD_CLOEXEC)
         self._lifeline, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._errors = os.memfd_create("errors", os.MFD_CLOEXEC)
+        self._thread, self._channels, process = threading.local(), weakref.WeakSet(), []
+        self._close = weakref.finalize(self, _end, self._lifeline, process, self._channels, (self.log, self._errors))
+        _running.add(self)  # before the start: from here on a failure knows what to undo, and a fork what to close
         try:
-            self._process = subprocess.Popen(
-                [sys.executable, "-I", "-S", "-c", BOOT, ROOT, str(theirs.fileno())],
-                pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stdout=self._errors, stderr=self._errors,
-                start_new_session=True,  # Jupyter interrupts the notebook's whole process group: this is not for us
-            )  # fmt: skip
-        finally:
-            theirs.close()
-        self._thread = threading.local()
-        self._channels = weakref.WeakSet()
-        self._close = weakref.finalize(self, _end, self._lifeline, self._process, self._channels, (self.log, self._errors))
-        _running.add(self)
-        self.pid = self._process.pid
-        try:
+            with theirs:
+                process.append(
+                    subprocess.Popen(
+                        [sys.executable or "python3", "-I", "-S", "-c", BOOT, ROOT, str(theirs.fileno())],
+                        pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stdout=self._errors, stderr=self._errors,
+                        start_new_session=True,  # Jupyter interrupts the notebook's whole process group: this is not for us
+                    )
+                )  # fmt: skip
+            self.pid = process[0].pid
             socket.send_fds(self._lifeline, [marshal.dumps(plan)], [self.log])
             self._lifeline.settimeout(START_WITHIN)
             reply = marshal.loads(self._lifeline.recv(MESSAGE) or marshal.dumps({"error": "it ended"}))
         except (OSError, ValueError, EOFError, TypeError) as e:
-            reply = {"error": str(e)}
+            reply = {"errno": getattr(e, "errno", None) or 0, "error": str(e)}
+        except BaseException:  # interrupted
+            self.close()
+            raise
         if "error" in reply:
             said = self._what_it_said()
             self.close()
@@ -98,11 +103,18 @@ class LabProcess:
         """Ask the lab process for something: (reply, descriptors that came with it).  Raises OSError as the kernel said it."""
         if self.closed:
             raise LabError("this network is closed; make another one with labs.network(…)")
+        timeout, message = what.get("timeout", 0), marshal.dumps({"do": do, **what})
+        if not isinstance(timeout, (int, float)) or not 0 <= timeout <= 1e6:
+            raise ValueError(f"expected a timeout in seconds, 0 or more, got {timeout!r}")
+        if len(message) > MESSAGE:
+            raise LabError(f"expected a request of at most {MESSAGE} bytes, got {len(message)}: give fewer arguments, or a smaller env={{…}}")
         try:
             channel = self._channel()
-            channel.settimeout(what.get("timeout", 0) + 10.0)
-            socket.send_fds(channel, [marshal.dumps({"do": do, **what})], fds)
+            channel.settimeout(timeout + 10.0)
+            socket.send_fds(channel, [message], fds)
             message, made, _, _ = socket.recv_fds(channel, MESSAGE, 4)
+            for fd in made:
+                os.set_inheritable(fd, False)  # unlike all that Python opens itself; a program started here must not keep a host alive
         except BaseException as e:  # interrupted, or gone: an answer may still come, so this channel cannot be used again
             if getattr(self._thread, "channel", None) is not None:
                 self._thread.channel.close()
@@ -111,6 +123,7 @@ class LabProcess:
                 raise LabError(f"the lab process does not answer ({e}); make a new network" + self._what_it_said()) from e
             raise
         if not message:
+            channel.close()
             self._thread.channel = None
             raise LabError("the lab process has ended; make a new network with labs.network(…)" + self._what_it_said())
         reply = marshal.loads(message)

@@ -90,7 +90,7 @@ def sockets(read):
             timer = TIMERS.get(int(word[5].split(":")[0], 16), "")
             rows.append(SocketRow(protocol[:3], _endpoint(word[1]), _endpoint(word[2]), state, send, receive, timer, int(word[6], 16)))
     order = {state: i for i, state in enumerate(("LISTEN", "SYN_RECV", "SYN_SENT", "ESTABLISHED"))}
-    rows.sort(key=lambda r: (r.protocol, order.get(r.state, 9)))
+    rows.sort(key=lambda r: (r.protocol, order.get(r.state, 9), r.local, r.remote))
     return rows
 
 

@@ -367,7 +367,10 @@ class Lab:
 
     def verdict(self, judge):
         cable = self.judges[judge]
-        message = judge.recv(FRAME)
+        try:
+            message = judge.recv(FRAME)
+        except ConnectionResetError:  # closed with questions unread
+            message = b""
         if not message:
             del self.judges[judge]
             cable.set({"judge": None})

@@ -14,7 +14,7 @@ class Wire:
 
     def __init__(self, lab, index, hosts, settings):
         self._lab, self.index = lab, index
-        self._settings = dict(settings, cut=False, holding=False)
+        self._settings = dict(settings, queue=100, cut=False, holding=False)
         self.hosts = tuple(host.name for host in hosts if any(card.wire == index for card in host.cards))
         number, senders = 0, {}
         for host in hosts:
@@ -55,6 +55,17 @@ class Wire:
     @rate.setter
     def rate(self, bits_a_second):
         self._set("rate", checked_settings(rate=bits_a_second)["rate"])
+
+    @property
+    def queue(self):
+        """How many frames may wait, in each direction, while the wire is busy at its rate; the next ones are lost."""
+        return self._settings["queue"]
+
+    @queue.setter
+    def queue(self, frames):
+        if not isinstance(frames, int) or frames < 1:
+            raise ValueError(f"expected a queue of 1 frame or more, got {frames!r}")
+        self._set("queue", frames)
 
     def cut(self):
         """Cut the wire: from now on every frame is lost, and nobody is told."""
