@@ -9,6 +9,9 @@ The names below are all that notebooks use.  Each is imported at its first use, 
 
 from importlib import import_module
 
+import_module("labs.network")  # Python binds a package's parts to their names when they are first imported,
+del globals()["network"]  # so take the room now: from here on `labs.network` is the function, as notebooks mean it
+
 _HOME = {
     "network": "labs.network.net",
     "router": "labs.network",
@@ -20,9 +23,9 @@ _HOME = {
     "heard": "labs.lessons",
     "predict": "labs.lessons",
     "exercise": "labs.lessons",
-    "doctor": "labs.doctor",
+    "doctor": "labs.network.doctor",
     "source": "labs.source",
-    "certificate": "labs.certificate",
+    "certificate": "labs.serve",
 }
 __all__ = sorted(_HOME)
 __version__ = "0.1.0"
@@ -32,7 +35,7 @@ def __getattr__(name):
     if name not in _HOME:
         raise AttributeError(f"labs has no {name!r}; it has {', '.join(__all__)}")
     value = getattr(import_module(_HOME[name]), name)
-    globals()[name] = value  # `labs.network` is from now on the function, as notebooks mean it; the room is sys.modules["labs.network"]
+    globals()[name] = value
     return value
 
 

@@ -17,6 +17,8 @@ from labs.network.frame import Frame
 
 __all__ = ["Capture", "CapturedFrame"]
 
+SETTLED = 13.0  # seconds; the longest delay of a wire is 10, of a rule 2
+
 
 class CapturedFrame(Frame):
     """A frame of a capture: it can also show itself.  `names` maps addresses to host names."""
@@ -94,6 +96,8 @@ class Capture:
         try:
             return frames[index]
         except IndexError:
+            if not frames:
+                raise IndexError(f"expected a frame at {index}, got none: the capture is empty") from None
             raise IndexError(f"expected an index from 0 to {len(frames) - 1}, got {index}: the capture has {len(frames)} frames") from None
 
     def __repr__(self):
@@ -159,9 +163,9 @@ class _Live:
         lab = self.network._lab
         if lab.closed:
             raise LabError("this network is closed: there is no wire to capture; make another one with labs.network(…)")
-        self.fd = os.dup(lab.log)  # our own: what was captured stays readable if the network is closed meanwhile
         self.epoch = time.time_ns() - time.monotonic_ns()
         reply, _ = lab.ask("capture", change=1)
+        self.fd = os.dup(lab.log)  # our own: what was captured stays readable if the network is closed meanwhile
         self.start, self.missed = reply["at"], reply["missed"]
 
     def so_far(self):
@@ -171,7 +175,7 @@ class _Live:
         if lab.closed:
             end = os.fstat(self.fd).st_size
         else:
-            reply, _ = lab.ask("settle", timeout=5.0)  # what is on its way belongs to it
+            reply, _ = lab.ask("settle", timeout=SETTLED)  # what is on its way belongs to it
             end, missed = reply["at"], reply["missed"] - self.missed
         raw = bytearray()
         while len(raw) < end - self.start and (part := os.pread(self.fd, end - self.start - len(raw), self.start + len(raw))):
@@ -187,8 +191,10 @@ class _Live:
 
     def end(self):
         try:
-            return self.so_far()
+            try:
+                return self.so_far()
+            finally:
+                if not self.network._lab.closed:
+                    self.network._lab.ask("capture", change=-1)
         finally:
-            if not self.network._lab.closed:
-                self.network._lab.ask("capture", change=-1)
             os.close(self.fd)

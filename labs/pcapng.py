@@ -14,7 +14,8 @@ from labs.network.frame import Arrival
 
 __all__ = ["load", "save"]
 
-SECTION, INTERFACE, PACKET = 0x0A0D0D0A, 1, 6
+SECTION, INTERFACE, OLD_PACKET, SIMPLE_PACKET, PACKET = 0x0A0D0D0A, 1, 2, 3, 6
+ETHERNET = 1  # link type
 COMMENT, NAME, RESOLUTION, APPLICATION = 1, 2, 9, 4  # option codes
 
 
@@ -48,9 +49,14 @@ def save(path, capture):
         as_usual = as_usual and [(a.time - frame.time, a.receiver) for a in frame.arrivals] == plain and not any(a.raw for a in frame.arrivals)
         blocks.append(_block(PACKET, body, *([] if as_usual else [_option(COMMENT, json.dumps(fate).encode())])))
     draft = f"{path}.part"
-    with open(draft, "wb") as file:
-        file.write(b"".join(blocks))
-    os.replace(draft, path)
+    try:
+        with open(draft, "wb") as file:
+            file.write(b"".join(blocks))
+        os.replace(draft, path)
+    except BaseException:
+        if os.path.exists(draft):
+            os.remove(draft)
+        raise
 
 
 def _receivers(frame, cards):
@@ -81,8 +87,12 @@ def load(path, partial=False):
         if kind == SECTION:
             about, resolutions = _comment(_options(body[16:], order)), []
         elif kind == INTERFACE:
-            resolutions.append(_options(body[8:], order).get(RESOLUTION, b"\x06")[0])
-        elif kind == PACKET and len(body) >= 20:
+            if (link := struct.unpack_from(order + "H", body)[0]) != ETHERNET:
+                raise LabError(f"expected Ethernet frames (link type 1), got link type {link}: {path}; capture on a card, not on 'any'")
+            resolutions.append((_options(body[8:], order).get(RESOLUTION) or b"\x06")[0])
+        elif kind in (OLD_PACKET, SIMPLE_PACKET):
+            raise LabError(f"expected enhanced packet blocks, got block type {kind}: {path}; convert it with: editcap -F pcapng {path} new.pcapng")
+        elif kind == PACKET:
             wire, high, low, length = struct.unpack_from(order + "IIII", body)
             unit = resolutions[wire] if wire < len(resolutions) else 6
             ticks = high << 32 | low
@@ -102,6 +112,12 @@ def _next_block(raw, at, order):
         return None, at, "holds a block of an impossible length"
     if at + length > len(raw):
         return None, at, "ends inside a block"
+    if raw[at + 4 : at + 8] != raw[at + length - 4 : at + length]:
+        return None, at, "holds a block that does not end as it begins"
+    if length < 12 + {SECTION: 16, INTERFACE: 8, PACKET: 20}.get(kind, 0):
+        return None, at, "holds a block that is too short"
+    if kind == PACKET and 32 + struct.unpack_from(order + "I", raw, at + 20)[0] > length:
+        return None, at, "holds a packet longer than its block"
     return (kind, raw[at + 8 : at + length - 4], order), at + length, ""
 
 
@@ -119,29 +135,33 @@ def _options(raw, order):
 def _comment(options):
     try:
         found = json.loads(options.get(COMMENT, b""))
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}  # somebody else's comment
     return found if isinstance(found, dict) else {}
 
 
 def _capture(packets, about):
     try:
-        cards = [(host, wire, mac, tuple(addresses)) for host, wire, mac, addresses in about.get("cards", [])]
-    except (TypeError, ValueError):
-        cards = []
+        return _frames(packets, about)
+    except (TypeError, ValueError, OverflowError):  # somebody else's comments, which only look like ours
+        return _frames([(wire, time, data, {}) for wire, time, data, _ in packets], {})
+
+
+def _frames(packets, about):
+    cards = [(str(host), int(wire), str(mac), tuple(map(str, addresses))) for host, wire, mac, addresses in about.get("cards", [])]
     names = names_of(cards)
     frames = []
     for wire, time, data, fate in packets:
         frame = CapturedFrame(data, number=len(frames) + 1, time=time, wire=wire)
         frame.names, frame.origin = names, "file"
-        frame.sender = fate.get("sender") or names.get(frame.src_mac) or frame.src_mac or "unknown"
-        frame.lost = fate.get("lost", "")
+        frame.sender = str(fate.get("sender") or "") or names.get(frame.src_mac) or frame.src_mac or "unknown"
+        frame.lost = str(fate.get("lost", ""))
         if "arrivals" in fate:
-            frame.arrivals = [Arrival(time + late, who, bytes.fromhex(new) if new else None) for late, who, new in fate["arrivals"]]
+            frame.arrivals = [Arrival(time + int(late), str(who), bytes.fromhex(new) if new else None) for late, who, new in fate["arrivals"]]
         elif cards:
             frame.arrivals = [Arrival(time, host) for host in _receivers(frame, cards)]
         else:
             frame.arrivals = [Arrival(time, names.get(frame.dst_mac) or frame.dst_mac or "unknown")]
         frames.append(frame)
     hosts = about.get("hosts") or list(dict.fromkeys(name for f in frames for name in (f.sender, *(a.receiver for a in f.arrivals))))
-    return Capture(frames, hosts, names, "file", about.get("missed", 0), cards)
+    return Capture(frames, map(str, hosts), names, "file", int(about.get("missed", 0)), cards)

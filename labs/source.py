@@ -13,6 +13,7 @@ import importlib.util
 import inspect
 import pkgutil
 import re
+import textwrap
 import types
 
 __all__ = ["Source", "source"]
@@ -43,7 +44,7 @@ def source(name):
     if isinstance(thing, property):
         thing = thing.fget
     if not isinstance(thing, (type, types.FunctionType, types.MethodType, types.ModuleType)):
-        thing = inspect.unwrap(thing) if hasattr(thing, "__wrapped__") else type(thing)  # a cached function; else an object's class
+        thing = inspect.unwrap(thing) if hasattr(thing, "__wrapped__") else type(thing)  # a cached function; an object's class
     module = inspect.getmodule(thing)
     if module is None or module.__name__.partition(".")[0] != "labs":
         raise TypeError(f"expected something of labs, got {name!r}; for the rest of Python there is inspect.getsource")
@@ -51,7 +52,7 @@ def source(name):
     where = module.__name__.replace(".", "/") + ("/__init__.py" if hasattr(module, "__path__") else ".py")
     if not isinstance(thing, types.ModuleType):
         where += f", lines {first} to {first + len(lines) - 1}"
-    return Source(where, inspect.cleandoc("\n" + "".join(lines)) if lines[0][:1].isspace() else "".join(lines).rstrip())
+    return Source(where, textwrap.dedent("".join(lines)).rstrip())
 
 
 def _find(name):
@@ -68,9 +69,10 @@ def _find(name):
             found = _follow(importlib.import_module(module), parts[end:])
             if found is not None:
                 return found
-    known = [*labs.__all__, *(module.removeprefix("labs.") for module in _modules())]
+    known = list(dict.fromkeys([*labs.__all__, *(module.removeprefix("labs.") for module in _modules())]))
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(known)}"
+    top = ", ".join(word for word in known if "." not in word and not word.startswith("_"))
+    hint = f"did you mean {' or '.join(near)}?" if near else f"it has {top}"
     raise LookupError(f"labs has no {name!r}; {hint}")
 
 

@@ -10,6 +10,8 @@ import re
 import statistics
 import subprocess
 import sys
+import threading
+import time
 import warnings
 import xml.etree.ElementTree as xml
 from pathlib import Path
@@ -85,19 +87,7 @@ def restricted():
 def nbval(path, link, tmp_path, data=None):
     """Run nbval, strict.  Returns ({cell number: "" or the failure}, all that it printed)."""
     report = tmp_path / f"{path.stem}-{link}.xml"
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        "-p",
-        "no:cacheprovider",
-        "-p",
-        "no:xdist",
-        "--color=no",
-        "--nbval",
-        "--nbval-current-env",
-    ]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--color=no", "--nbval", "--nbval-current-env"]
     command += ["--nbval-sanitize-with", str(SANITIZE), "--nbval-cell-timeout", str(CELL_TIMEOUT)]
     command += ["--junitxml", str(report), "--rootdir", str(path.parent), "-c", os.devnull, str(path)]
     env = environment(link, data)
@@ -256,6 +246,41 @@ def check_alterations(path, link, tmp_path, data=None):
 @pytest.mark.skipif(len(NOTEBOOKS) < 3, reason="fewer than three notebooks")
 def test_ten_outputs_or_more_can_be_altered():
     assert sum(len(altered(load(path), number)[1]) for path in NOTEBOOKS for number in range(20)) >= 10
+
+
+def lab_processes():
+    """Process ids of lab processes on this machine, whoever started them."""
+    found = set()
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if b"labs.network" in (folder / "cmdline").read_bytes() and b"-I\0-S" in (folder / "cmdline").read_bytes():
+                found.add(int(folder.name))
+        except OSError:
+            pass
+    return found
+
+
+def test_all_at_once_and_nothing_is_left(tmp_path):
+    """Every notebook twice, all in kernels of their own at the same time; then no lab process is left within two seconds."""
+    need("tap")
+    before, results = lab_processes(), {}
+
+    def one(path, turn):
+        folder = tmp_path / f"{path.stem}-{turn}"
+        folder.mkdir()
+        results[path.stem, turn] = nbval(path, "tap", folder)
+
+    threads = [threading.Thread(target=one, args=(path, turn)) for path in NOTEBOOKS for turn in (1, 2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for (slug, turn), (cells, out) in results.items():
+        assert cells and not any(cells.values()), f"{slug}, run {turn}: {tell(cells, out)}"
+    patience = time.monotonic() + 2
+    while (left := lab_processes() - before) and time.monotonic() < patience:
+        time.sleep(0.02)
+    assert not left, f"lab processes are left: {left}"
 
 
 # ── it is saved as a chapter should be ───────────────────────────────────────────────────────────────────────────────────

@@ -19,17 +19,3 @@ def __getattr__(name):
     if name not in _HOME:
         raise AttributeError(f"labs.network has no {name!r}; it has {', '.join(__all__)}")
     return getattr(import_module(f"labs.network.{_HOME[name]}"), name)
-
-
-import sys  # TEMPORARY until the room is renamed
-import types
-
-
-class _Callable(types.ModuleType):
-    def __call__(self, *a, **k):
-        from labs.network.net import network
-
-        return network(*a, **k)
-
-
-sys.modules[__name__].__class__ = _Callable

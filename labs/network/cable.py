@@ -14,7 +14,6 @@ from labs.network.log import ARRIVED, CROSSED, EVERYONE, LOST, SENT
 __all__ = ["Cable"]
 
 OVERTAKEN_WITHIN = 1_000_000_000  # ns; a frame told to let others pass does not wait for ever
-MAX_CARRIED = 2_000_000_000  # ns; no rule and no delay keeps a frame longer on the cable
 
 
 class Cable:
@@ -23,13 +22,15 @@ class Cable:
     def __init__(self, lab, index, cards, settings):
         self.lab, self.index, self.cards = lab, index, cards
         self.outside = lab.total_cards + index  # the number that stands for frames put on this wire by the notebook
-        self.learned = {}  # MAC address → card number
+        self.learned = {}  # MAC address → card number, as a switch learns it
+        self.owners = {lab.macs[card]: card for card in cards}  # as it is; for frames that the notebook puts on the wire
         self.delay = self.loss = 0.0  # seconds one way; probability
         self.rate, self.queue = None, 100  # bits a second; frames that may wait when the rate is reached
         self.cut = self.holding = False
         self.judge = None  # a socket to the notebook while it has rules for this wire
         self.held = deque()  # (number, frame, source, bytes as changed by a rule or None)
-        self.judged = deque()  # (number, frame, source) sent to the judge, in order
+        self.judged = deque()  # (number, frame, source) for the judge, in order
+        self.asked = 0  # how many of them it has been sent
         self.overtaken = []  # [frames still to pass, number, frame, source, changed]
         self.listeners = []  # packet sockets of the notebook
         self.busy_until = {}  # card → time at which its last bit leaves, when there is a rate
@@ -56,16 +57,17 @@ class Cable:
             lab.tell(listener, frame)
         if self.judge:
             self.judged.append((lab.number, frame, source))
-            lab.ask(self.judge, lab.number, source, frame)
+            lab.ask(self)
         else:
             self.decide(lab.number, frame, source)
 
     def target(self, frame, source):
-        """The card behind the destination address, as far as this switch has learned; else everyone."""
-        if len(self.cards) == 2 and source != self.outside:
+        """The card that gets the frame, or EVERYONE: on a cable the other end, on a switch whoever owns the address, if known."""
+        if source == self.outside:
+            return EVERYONE if frame[0] & 1 else self.owners.get(frame[:6], EVERYONE)
+        if len(self.cards) == 2:
             return self.cards[1] if source == self.cards[0] else self.cards[0]
-        if source != self.outside:
-            self.learned[frame[6:12]] = source
+        self.learned[frame[6:12]] = source
         if frame[0] & 1:  # broadcast or multicast
             return EVERYONE
         return self.learned.get(frame[:6], EVERYONE)
@@ -102,11 +104,11 @@ class Cable:
             if start - due > self.queue * took:
                 return self.lose(number, source, "the queue is full")
             due = self.busy_until[source] = start + took
-        wait = due - now() + int((self.delay + extra) * 1e9)
-        if wait <= 0:
+        due += int((self.delay + extra) * 1e9)
+        if due <= now():
             self.arrive(number, frame, source, changed)
         else:
-            self.lab.schedule(now() + min(wait, MAX_CARRIED + int(self.delay * 1e9)), self, number, frame, source, changed)
+            self.lab.schedule(due, self, number, frame, source, changed)
 
     def arrive(self, number, frame, source, changed):
         """The frame comes out at the other end."""

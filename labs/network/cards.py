@@ -41,7 +41,7 @@ class TapCard:
 
     def lost(self):
         """Frames that the kernel dropped because our queue was full, so far.  Must be called in the host's namespace."""
-        with open(f"/proc/thread-self/net/dev") as table:
+        with open("/proc/thread-self/net/dev") as table:
             for line in table:
                 if line.strip().startswith(self.name + ":"):
                     return int(line.split(":")[1].split()[11])  # transmit "drop"
@@ -80,6 +80,7 @@ class VethCard:
         """The next frame that the host sent, or None."""
         status, _, length, start = struct.unpack_from("=IIIH", self.ring, self.at)  # struct tpacket2_hdr
         if not status & 1:  # TP_STATUS_USER: the slot is ours
+            self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)  # "network is down" would wake us again and again
             return None
         frame = self.ring[self.at + start : self.at + start + length]
         struct.pack_into("=I", self.ring, self.at, 0)  # TP_STATUS_KERNEL: give the slot back

@@ -74,7 +74,14 @@ class Host:
         address = to.address if isinstance(to, Host) else to
         if not isinstance(address, str):
             raise TypeError(f"expected a Host or an address such as '10.0.0.2', got {to!r}")
-        made = self.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
+        if isinstance(to, Host) and to._lab is not self._lab:
+            raise ValueError(f"expected a host of {self.name}'s network, got {to!r} of another one: no wire joins them")
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        try:
+            socket.inet_pton(family, address.split("%")[0])
+        except (OSError, ValueError):  # a name would be looked up by this machine, outside the lab
+            raise ValueError(f"expected a Host or an address such as '10.0.0.2', got {to!r}; a host by its name is net[{to!r}]") from None
+        made = self.socket(family)
         try:
             if wait:
                 made.settimeout(timeout)
@@ -120,9 +127,12 @@ class Host:
         if not name.startswith("net."):
             raise ValueError(f"expected a setting of this host's network such as 'net.ipv4.ip_forward', got {name!r}")
         try:
-            reply, _ = self._lab.ask("sysctl", host=self.name, name=name, value=value)
+            reply, _ = self._lab.ask("sysctl", host=self.name, name=name, value=None if value is None else str(value))
         except FileNotFoundError:
             raise LabError(f"this kernel has no setting {name!r} for a host") from None
+        except OSError as e:
+            why = "; /proc/sys cannot be written on this machine, as in many containers" if e.errno in (errno.EROFS, errno.EACCES) else ""
+            raise LabError(f"the kernel did not take {name} = {value}: {e.strerror}{why}") from None
         return reply["value"]
 
 

@@ -19,6 +19,8 @@ def make_plan(row, link, mtu=1500, ipv6=False, wire=None, log_limit=256 << 20):
     """The whole plan that the lab process builds."""
     hosts = plan(row, mtu)
     if ipv6:
+        if (least := min(card["mtu"] for host in hosts for card in host["cards"])) < 1280:
+            raise ValueError(f"expected an MTU of 1280 bytes or more with ipv6=True (RFC 8200 §5), got {least}")
         for host in hosts:
             for card in host["cards"]:
                 card["addresses"].append(f"fd00:0:0:{card['wire']:x}::{card['last']:x}/64")

@@ -30,10 +30,12 @@ def read(log, cards, epoch, make):
     frames, by_number, at = [], {}, 0
     others = [tuple(i for i, (_, w) in enumerate(cards) if w == wire and i != card) for card, (_, wire) in enumerate(cards)]
     outside = {wire: tuple(i for i, (_, w) in enumerate(cards) if w == wire) for _, wire in cards}
-    while at < len(log):
+    while at + _HEADER.size <= len(log):
         time, number, source, target, kind, length = _HEADER.unpack_from(log, at)
         data = log[at + _HEADER.size : at + _HEADER.size + length]
         at += _HEADER.size + length
+        if at > len(log):  # the lab process was killed while it wrote
+            break
         if kind in (CROSSED, SENT):
             if source < len(cards):
                 (sender, wire), everyone = cards[source], others[source]

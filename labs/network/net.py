@@ -77,6 +77,8 @@ def network(*row, delay=0.0, loss=0.0, rate=None, mtu=1500, ipv6=False, link=Non
         raise LabError(f"this machine has no live network (tap: {why_not('tap')}; veth: {why_not('veth')}); labs.doctor() says how to get one")
     if link not in ("tap", "veth"):
         raise ValueError(f"expected link='tap' or 'veth', got {link!r}")
+    if not isinstance(log_limit, int) or log_limit < 0:
+        raise ValueError(f"expected log_limit in bytes, got {log_limit!r}")
     try:
         return Network(row, link, settings, mtu, ipv6, log_limit)
     except OSError as e:

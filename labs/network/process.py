@@ -16,11 +16,13 @@ import signal
 import socket
 import struct
 import sys
+from collections import deque
+from functools import partial
 from time import monotonic_ns as now
 
 from labs.network import netlink
 from labs.network.cable import Cable
-from labs.network.cards import TapCard, VethCard
+from labs.network.cards import QUEUE, TapCard, VethCard
 from labs.network.log import EVERYONE, record
 from labs.network.netlink import NEWNET, checked
 
@@ -41,8 +43,9 @@ class Lab:
         self.logged, self.captures, self.number, self.not_logged, self.write_failures = 0, 0, 0, 0, 0
         self.due, self.order = [], 0  # a heap of (time, order, action)
         self.channels, self.listeners, self.judges, self.waiting = [], {}, {}, []
+        self.untold = {}  # listener → frames that it had no room for yet
         self.programs = {}  # pid → [pidfd, exit status or None]
-        self.namespaces, self.cards, self.host_of = {}, [], []
+        self.namespaces, self.cards, self.host_of, self.macs = {}, [], [], []
         self.total_cards = sum(len(host["cards"]) for host in plan["hosts"])
         self.build(plan)
 
@@ -76,6 +79,7 @@ class Lab:
                 if host["router"]:
                     netlink.forward(card["name"])
                 self.host_of.append(host["name"])
+                self.macs.append(mac)
                 on_wire.setdefault(card["wire"], []).append(number)
             for network, via in host["routes"]:
                 netlink.add_route(network, via)
@@ -111,7 +115,15 @@ class Lab:
         if self.logged + len(data) > self.log_limit:
             self.not_logged += 1
             return
-        self.logged += os.write(self.log_fd, record(time, number, source, target, kind, data))
+        entry = record(time, number, source, target, kind, data)
+        try:
+            whole = os.pwrite(self.log_fd, entry, self.logged) == len(entry)
+        except OSError:  # no memory left
+            whole = False
+        if whole:
+            self.logged += len(entry)
+        else:
+            self.not_logged += 1
 
     def write(self, card, frame):
         try:
@@ -124,31 +136,52 @@ class Lab:
         heapq.heappush(self.due, (time, self.order, cable, number, frame, source, changed, waits))
 
     def tell(self, listener, frame):
-        try:
-            listener.send(frame)
-        except BlockingIOError:
-            self.not_logged += 1  # it does not read; count it, for nothing is lost in silence
-        except OSError:
-            pass  # the notebook has closed it
+        """Give a listener a frame, when it has room for it: the wire does not wait for who only looks on."""
+        backlog = self.untold.setdefault(listener, deque())
+        if len(backlog) < QUEUE:
+            backlog.append(frame)
+        else:
+            self.not_logged += 1
+        if len(backlog) == 1:
+            self.tell_on(listener)
 
-    def ask(self, judge, number, source, frame):
+    def tell_on(self, listener):
+        backlog = self.untold[listener]
         try:
-            judge.send(QUESTION.pack(number, source) + frame)
+            while backlog:
+                listener.send(backlog[0])
+                backlog.popleft()
+        except BlockingIOError:
+            return
         except OSError:
-            pass  # the notebook closed it: main() will notice and decide what it left open
+            pass  # the notebook closed it: main() will notice
+        del self.untold[listener]
+
+    def ask(self, cable):
+        """Put frames to the notebook's rules, as many as the socket takes.  We never wait for it: it may be waiting for us."""
+        try:
+            while cable.asked < len(cable.judged):
+                number, frame, source = cable.judged[cable.asked]
+                cable.judge.send(QUESTION.pack(number, source) + frame)
+                cable.asked += 1
+        except OSError:
+            pass  # full: the next verdict makes room; or closed: main() will notice and decide what it left open
 
     def something_held(self, cable):
         for wait in [w for w in self.waiting if w[1] == "step" and w[2] is cable]:
-            self.waiting.remove(wait)
-            self.answer(wait[0], self.stepped(cable))
+            if cable.held and wait in self.waiting:  # another thread's step, or the one inside stepped(), may have been first
+                self.waiting.remove(wait)
+                self.answer(wait[0], self.stepped(cable))
 
     # -- the loop ---------------------------------------------------------------------------------------------------------
 
     def main(self, lifeline):
-        card_of = {card.fileno(): number for number, card in enumerate(self.cards)}
+        card_of = self.card_of = {card.fileno(): number for number, card in enumerate(self.cards)}
         while True:
             readers = [*card_of, lifeline, *self.channels, *self.listeners, *self.judges, *(p[0] for p in self.programs.values() if p[1] is None)]
-            ready, _, _ = select.select(readers, [], [], self.patience())
+            ready, roomy, _ = select.select(readers, list(self.untold), [], self.patience())
+            for it in roomy:
+                self.tell_on(it)
             for it in ready:
                 if it in card_of:
                     self.carry_from(card_of[it], 64)
@@ -169,7 +202,11 @@ class Lab:
         """Up to `most` frames from one card; how many there were."""
         card, cable = self.cards[number], self.cable_of[number]
         for count in range(most):
-            frame = card.read()
+            try:
+                frame = card.read()
+            except OSError:  # the host deleted its card
+                self.card_of.pop(card.fileno(), None)
+                return count
             if frame is None:
                 return count
             cable.carry(frame, number)
@@ -191,7 +228,7 @@ class Lab:
                 cable.arrive(number, frame, source, changed)
         for wait in list(self.waiting):
             channel, kind, what, deadline = wait
-            if kind == "settle" and self.settled(what):
+            if kind == "settle" and what():
                 self.waiting.remove(wait)
                 self.answer(channel, self.position())
             elif deadline <= time:
@@ -199,12 +236,13 @@ class Lab:
                 self.answer(channel, self.position() if kind == "settle" else {"none": True})
 
     def drain(self):
-        """Carry on until no card has a frame left: what the kernels have sent by now is then on its way or in the log."""
+        """Carry all that the kernels have sent by now: it is then on its way or in the log."""
         for listener in list(self.listeners):
             while self.injected(listener):
                 pass
-        while any([self.carry_from(number, 64) for number in range(len(self.cards))]):
-            pass
+        for _ in range(QUEUE // 64):  # no card holds more; what comes meanwhile, without end perhaps, need not be waited for
+            if not any([self.carry_from(number, 64) for number in range(len(self.cards))]):
+                return
 
     def settled(self, number):
         """True when no frame up to `number` is on its way.  A held frame is not on its way."""
@@ -242,8 +280,9 @@ class Lab:
             self.waiting = [w for w in self.waiting if w[0] is not channel]
             channel.close()
             return
-        ask, made = marshal.loads(message), []
+        made = []
         try:
+            ask = marshal.loads(message)
             reply = getattr(self, "do_" + ask.pop("do"))(channel, fds, made, **ask)
         except OSError as e:
             reply = {"errno": e.errno, "error": e.strerror or str(e)}
@@ -286,8 +325,9 @@ class Lab:
         program.returncode = 0  # we reap it ourselves
         pidfd = os.pidfd_open(program.pid)
         self.programs[program.pid] = [pidfd, None]
-        made.append(os.dup(pidfd))
-        return {"pid": program.pid}
+        with open(f"/proc/self/fdinfo/{pidfd}") as info:  # /proc is still the machine's, and counts as it does
+            outside = next(int(line.split()[1]) for line in info if line.startswith("Pid:"))
+        return {"pid": program.pid, "outside": outside}
 
     def do_wait(self, channel, fds, made, pid, timeout):
         if self.programs[pid][1] is not None:
@@ -314,15 +354,18 @@ class Lab:
         self.captures += change
         if not self.captures and self.logged:  # nobody reads it any more: give the memory back
             os.ftruncate(self.log_fd, 0)
-            os.lseek(self.log_fd, 0, os.SEEK_SET)
             self.logged = 0
         return position
 
     def do_settle(self, channel, fds, made, timeout):
         self.drain()
-        if self.settled(self.number):
-            return self.position()
-        self.waiting.append((channel, "settle", self.number, now() + int(timeout * 1e9)))
+        self.waiting.append((channel, "settle", partial(self.settled, self.number), now() + int(timeout * 1e9)))
+
+    def do_judged(self, channel, fds, made, wire, timeout):
+        """Answer when the rules of a wire have said what they have to say of all that was sent so far."""
+        self.drain()
+        judged, last = self.cables[wire].judged, self.number
+        self.waiting.append((channel, "settle", lambda: not judged or judged[0][0] > last, now() + int(timeout * 1e9)))
 
     def do_wire(self, channel, fds, made, wire, settings):
         self.drain()  # what was sent before the change crosses as before it
@@ -331,7 +374,7 @@ class Lab:
 
     def do_held(self, channel, fds, made, wire):
         self.drain()
-        return {"numbers": [h[0] for h in self.cables[wire].held]}
+        return {"count": len(self.cables[wire].held)}
 
     def stepped(self, cable):
         number, frame, source, changed = cable.held[0]
@@ -357,30 +400,39 @@ class Lab:
 
     def do_judge(self, channel, fds, made, wire):
         here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        for end in (here, there):
-            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+        here.setblocking(False)
         self.drain()
-        self.judges[here] = self.cables[wire]
-        self.cables[wire].set({"judge": here})
+        cable = self.cables[wire]
+        if cable.judge:  # its end is on its way to us, later than this request
+            self.end_judge(cable)
+        self.judges[here] = cable
+        cable.set({"judge": here})
         made.append(there.detach())
         return {}
+
+    def end_judge(self, cable):
+        """The notebook's rules for this cable are gone: what they have not judged goes on as it is."""
+        del self.judges[cable.judge]
+        cable.judge.close()
+        cable.set({"judge": None, "asked": 0})
+        while cable.judged:
+            cable.decide(*cable.judged.popleft())
 
     def verdict(self, judge):
         cable = self.judges[judge]
         try:
             message = judge.recv(FRAME)
-        except ConnectionResetError:  # closed with questions unread
+        except BlockingIOError:
+            return
+        except OSError:  # closed with questions unread
             message = b""
         if not message:
-            del self.judges[judge]
-            cable.set({"judge": None})
-            judge.close()
-            while cable.judged:
-                cable.decide(*cable.judged.popleft())
-            return
+            return self.end_judge(cable)
         number, drop, extra, copies, behind = VERDICT.unpack_from(message)
         if cable.judged and cable.judged[0][0] == number:
+            cable.asked -= 1
             cable.decide(*cable.judged.popleft(), message[VERDICT.size :] or None, drop, extra, copies, behind)
+            self.ask(cable)
 
     def do_listen(self, channel, fds, made, wire):
         here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -410,6 +462,7 @@ class Lab:
             cable.listeners = everyone
             return True
         del self.listeners[listener]
+        self.untold.pop(listener, None)
         cable.set({"listeners": [other for other in cable.listeners if other is not listener]})
         listener.close()
         return False

@@ -17,16 +17,16 @@ class Program:
         self.argv, self._lab = [str(word) for word in argv], lab
         self._output = os.fdopen(os.memfd_create("output", os.MFD_CLOEXEC), "rb", buffering=0)
         environment = dict(os.environ) if environment is None else environment
+        folder = str(folder or os.getcwd())
         try:
-            reply, (pidfd,) = lab.ask(
-                "run", fds=[self._output.fileno()], host=host, argv=self.argv, environment=environment, folder=str(folder or os.getcwd())
-            )
-        except FileNotFoundError:
-            raise LabError(f"expected a program that is installed here, got {self.argv[0]!r}: it was not found") from None
-        self._inner = reply["pid"]  # as the lab's own PID namespace counts
-        with os.fdopen(pidfd, "rb", buffering=0):
-            with open(f"/proc/self/fdinfo/{pidfd}") as info:
-                self.pid = next(int(line.split()[1]) for line in info if line.startswith("Pid:"))
+            reply, _ = lab.ask("run", fds=[self._output.fileno()], host=host, argv=self.argv, environment=environment, folder=folder)
+        except OSError as e:
+            if not os.path.isdir(folder):
+                raise LabError(f"expected a folder to start {self.argv[0]!r} in, got {folder!r}: there is none") from None
+            if isinstance(e, FileNotFoundError):
+                raise LabError(f"expected a program that is installed here, got {self.argv[0]!r}: it was not found") from None
+            raise LabError(f"expected a program that can be started, got {self.argv[0]!r}: {e.strerror}") from None
+        self._inner, self.pid = reply["pid"], reply["outside"]  # as the lab's own PID namespace counts, and as the machine does
 
     def wait(self, timeout=10.0):
         """Wait until it ends and return its exit status (negative: the signal that ended it).  TimeoutError after `timeout` seconds."""

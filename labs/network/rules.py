@@ -7,12 +7,14 @@ That is slower than the cable (about 0.1 ms a frame) and waits while the noteboo
 import socket
 import struct
 import threading
+import weakref
 
 from labs.network.channel import LabError
 from labs.network.frame import Frame
 
 __all__ = ["Rule", "Rules"]
 
+LONGEST = 65_535  # bytes of a frame that a rule may make
 _QUESTION, _VERDICT = struct.Struct("<IH"), struct.Struct("<I?dHH")  # as in labs.network.process
 
 
@@ -24,14 +26,21 @@ class Rule:
             raise TypeError(f"expected a function of a frame, such as lambda f: f.syn, got {match!r}")
         if not (drop or delay or duplicate or rewrite or reorder):
             raise ValueError("expected something to do: drop=True, delay=0.1, duplicate=1, rewrite=function or reorder=1")
-        if not 0 <= delay <= 2:
+        if not isinstance(delay, (int, float)) or not 0 <= delay <= 2:
             raise ValueError(f"expected a delay from 0 to 2 seconds, got {delay!r}")
+        for name, count in (("duplicate", duplicate), ("reorder", reorder)):
+            if not isinstance(count, int) or not 0 <= count <= 1000:
+                raise ValueError(f"expected {name} from 0 to 1000 frames, got {count!r}")
+        if rewrite is not None and not callable(rewrite):
+            raise TypeError(f"expected rewrite to be a function from a frame to bytes, got {rewrite!r}")
+        if times is not None and (not isinstance(times, int) or times < 1):
+            raise ValueError(f"expected times to be 1 or more, or None for always, got {times!r}")
         self._rules, self.match, self.rewrite = rules, match, rewrite
         self.drop, self.delay, self.duplicate, self.reorder, self.times = bool(drop), float(delay), int(duplicate), int(reorder), times
         self.hits, self.error = 0, None
 
     def remove(self):
-        """Take the rule away; if it failed on a frame, say so now."""
+        """Take the rule away, once it has judged all that was sent so far; if it failed on a frame, say so now."""
         self._rules.remove(self)
         if self.error:
             error, self.error = self.error, None
@@ -56,51 +65,77 @@ class Rules:
 
     def add(self, rule):
         with self._lock:
-            self._rules.append(rule)
+            self._catch_up()
             if self._socket is None:
                 _, (fd,) = self._lab.ask("judge", wire=self._wire)
                 self._socket = socket.socket(fileno=fd)
-                self._thread = threading.Thread(target=self._judge, args=(self._socket,), name="wire rules", daemon=True)
+                self._thread = threading.Thread(target=_judge, args=(self._socket, weakref.ref(self)), name="wire rules", daemon=True)
                 self._thread.start()
+            self._rules = [*self._rules, rule]
 
     def remove(self, rule=None):
         """Remove one rule, or all."""
         with self._lock:
-            self._rules = [r for r in self._rules if rule is not None and r is not rule]
-            if not self._rules and self._socket:
-                self._socket.shutdown(socket.SHUT_RDWR)  # wakes the thread; the lab decides what is still open without us
-                if self._thread is not threading.current_thread():
-                    self._thread.join(2)
-                self._socket.close()
-                self._socket = None
-
-    def _judge(self, frames):
-        while True:
             try:
-                message = frames.recv(1 << 17)
-            except OSError:
-                return
-            if not message:
-                return
-            number, source = _QUESTION.unpack_from(message)
-            raw = message[_QUESTION.size :]
-            verdict, changed = self._verdict(Frame(raw, sender=self._senders.get(source, "wire"), wire=self._wire))
-            try:
-                frames.send(_VERDICT.pack(number, *verdict) + changed)
-            except OSError:
-                return
+                if rule in self._rules:
+                    self._catch_up()
+            finally:
+                self._rules = [r for r in self._rules if rule is not None and r is not rule]
+                if not self._rules and self._socket:
+                    ended, self._socket = self._socket, None
+                    with ended:
+                        ended.shutdown(socket.SHUT_RDWR)  # wakes the thread; the lab decides what is still open without us
+                        if self._thread is not threading.current_thread():
+                            self._thread.join(2)
 
-    def _verdict(self, frame):
+    def _catch_up(self):
+        """Wait until the rules have judged what was sent so far: a rule is for what is sent while it stands, no more, no less."""
+        if self._socket and not self._lab.closed and self._thread is not threading.current_thread():
+            try:
+                self._lab.ask("judged", wire=self._wire, timeout=2.0)
+            except LabError:
+                pass  # the lab process has ended: nothing is left to judge
+
+    def verdict(self, raw, source):
+        """What the first rule that matches says of a frame: (drop, delay, copies, frames to let pass), and its new bytes, if any."""
+        frame = Frame(raw, sender=self._senders.get(source, "wire"), wire=self._wire)
         for rule in list(self._rules):
             if rule.error or rule.times is not None and rule.hits >= rule.times:
                 continue
             try:
                 if not rule.match(frame):
                     continue
-                changed = bytes(rule.rewrite(frame)) if rule.rewrite else b""
-            except Exception as e:  # a mistake in the learner's function: shown when the rule is removed
+                changed = _rewritten(rule, frame) if rule.rewrite else b""
+            except BaseException as e:  # a mistake in the learner's function: shown when the rule is removed
                 rule.error = e
                 continue
             rule.hits += 1
             return (rule.drop, rule.delay, rule.duplicate, rule.reorder), changed if changed != frame.raw else b""
         return (False, 0.0, 0, 0), b""
+
+
+def _rewritten(rule, frame):
+    changed = rule.rewrite(frame)
+    if isinstance(changed, int) or changed is None:  # bytes(5) would be five zeros
+        raise TypeError(f"expected rewrite to return the bytes of a frame, got {changed!r}")
+    changed = bytes(changed)
+    if not 14 <= len(changed) <= LONGEST:
+        raise ValueError(f"expected rewrite to return a frame of 14 to {LONGEST} bytes, got {len(changed)}")
+    return changed
+
+
+def _judge(frames, rules):
+    """What the thread does.  It holds no more than a weak reference: a network that nobody refers to must close, rules or not."""
+    with frames:  # whatever ends this loop, the lab sees the socket close, and no frame waits for ever
+        while True:
+            try:
+                message = frames.recv(1 << 17)
+                known = rules()
+                if not message or known is None:
+                    return
+                number, source = _QUESTION.unpack_from(message)
+                verdict, changed = known.verdict(message[_QUESTION.size :], source)
+                del known
+                frames.send(_VERDICT.pack(number, *verdict) + changed)
+            except OSError:
+                return

@@ -25,7 +25,7 @@ class WireSocket(SuperSocket):
         self.closed = False
 
     def send(self, packet):
-        """Put a frame on the wire.  A packet without a link layer gets Ether(), as scapy's sendp would want it."""
+        """Put a frame on the wire: Ether(…)/…, or its bytes."""
         if not isinstance(packet, (bytes, Ether)):
             raise TypeError(f"expected Ether(dst=…)/… (the wire carries frames), got {type(packet).__name__}")
         raw = bytes(packet)

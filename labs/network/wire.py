@@ -89,7 +89,7 @@ class Wire:
         """
         give_up, before = time.monotonic() + timeout, -1
         while time.monotonic() < give_up:
-            reply, _ = self._lab.ask("settle", timeout=give_up - time.monotonic())
+            reply, _ = self._lab.ask("settle", timeout=max(0.0, give_up - time.monotonic()))
             if reply["number"] == before:
                 return
             before = reply["number"]
@@ -97,7 +97,7 @@ class Wire:
     @property
     def held(self):
         """How many frames the wire holds now."""
-        return len(self._lab.ask("held", wire=self.index)[0]["numbers"])
+        return self._lab.ask("held", wire=self.index)[0]["count"]
 
     def step(self, timeout=2.0):
         """Carry the oldest held frame to its receiver and return it; wait at most `timeout` seconds for one to come."""

@@ -50,7 +50,7 @@ door = mine["server"].listen(80)
 with mine.wire.rule(nth_data_segment(2), drop=True), mine.capture() as my_retransmission:
     end = mine["client"].connect(mine["server"], 80)
     other, _ = door.accept()
-    end.sendall(bytes(2000))
+    end.sendall(bytes(4000))
     while not any(f.lost for f in my_retransmission):
         pass
 my_retransmission = my_retransmission.where(lambda f: f.payload_length)[:2]
@@ -62,7 +62,7 @@ door.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
 with mine.capture() as my_zero_window:
     end = mine["client"].connect(mine["server"], 80)
     other, _ = door.accept()
-    end.sendall(bytes(50_000))
+    end.send(bytes(50_000))
     while not any(f.sender == "server" and f.window == 0 and f.is_ack for f in my_zero_window):
         pass
 labs.exercise("24-zero-window").check(my_zero_window)

@@ -1,0 +1,228 @@
+"""What the lab takes on this machine, as tables: `make bench`.  Nothing is asserted; the numbers vary with the machine.
+
+What measures never shares the interpreter with what is measured: echoes run between two processes of their own, to which this one
+hands the sockets.
+"""
+
+import contextlib
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from importlib import metadata
+
+import labs
+from labs.network.links import why_not
+
+ROUNDS, SIZE, REPEATS = 5_000, 100, 3
+
+# Both ends of an echo, each run in a process of its own: descriptor, rounds, bytes.
+ECHO = """
+import socket, sys
+sock, size = socket.socket(fileno=int(sys.argv[1])), int(sys.argv[3])
+sock.settimeout(60)
+sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+for _ in range(int(sys.argv[2])):
+    sock.sendall(sock.recv(size, socket.MSG_WAITALL))
+"""
+ASK = """
+import socket, sys, time
+sock, size = socket.socket(fileno=int(sys.argv[1])), int(sys.argv[3])
+sock.settimeout(60)
+sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+word, times = b"x" * size, []
+for _ in range(int(sys.argv[2])):
+    began = time.perf_counter_ns()
+    sock.sendall(word)
+    sock.recv(size, socket.MSG_WAITALL)
+    times.append(time.perf_counter_ns() - began)
+times.sort()
+print(sum(times) / 1e9, times[len(times) // 2] / 1e3, times[len(times) * 99 // 100] / 1e3)
+"""
+
+
+def table(title, *rows):
+    """A title, a heading and rows; numbers to the right."""
+    print(f"\n{title}")
+    rows = [[str(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    for row in rows:
+        print("  " + row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:])), sep="  ")
+
+
+def start(code, sock, rounds):
+    command = [sys.executable, "-I", "-S", "-c", code, str(sock.fileno()), str(rounds), str(SIZE)]
+    return subprocess.Popen(command, pass_fds=[sock.fileno()], stdout=subprocess.PIPE, text=True)
+
+
+def echo(asker, answerer, rounds=ROUNDS, meanwhile=lambda asking: None):
+    """Echo between two processes: seconds in all, median and 99th percentile of a round trip in µs."""
+    with start(ECHO, answerer, rounds) as answering, start(ASK, asker, rounds) as asking:
+        meanwhile(asking)
+        total, median, p99 = map(float, asking.communicate(timeout=120)[0].split())
+        answering.wait(10)
+    return total, median, p99
+
+
+@contextlib.contextmanager
+def connected(link):
+    with labs.network("client", "server", link=link) as net:
+        client, server = net
+        with server.listen(7) as listener, client.connect(server, 7) as asker, listener.accept()[0] as answerer:
+            yield net, asker, answerer
+
+
+def links():
+    for link in ("tap", "veth"):
+        if reason := why_not(link):
+            print(f"\nNOT RUN on {link}: {reason}")
+        else:
+            yield link
+
+
+def starting():
+    rows = [("link", "median ms", "slowest ms")]
+    for link in links():
+        times = []
+        for _ in range(20):
+            began = time.perf_counter()
+            net = labs.network("client", "server", link=link)
+            times.append((time.perf_counter() - began) * 1e3)
+            net.close()
+        rows.append((link, f"{statistics.median(times):.0f}", f"{max(times):.0f}"))
+    table("Start of a network of two hosts, 20 times", *rows)
+
+
+def capturing():
+    rows = [("", "alone s", "captured s", "ratio", "payload frames", "of", "missed")]
+    for link in links():
+        with connected(link) as (net, asker, answerer):
+            echo(asker, answerer, 500)
+            alone, slowed, worst, missed = [], [], 2 * ROUNDS, 0
+            for _ in range(REPEATS):
+                alone.append(echo(asker, answerer)[0])
+                with net.capture() as cap:
+                    slowed.append(echo(asker, answerer)[0])
+                worst = min(worst, sum(frame.payload_length == SIZE for frame in cap))
+                missed += cap.missed
+        rows.append(row_of(f"labs on {link}", alone, slowed, worst, missed))
+    if os.getuid():
+        print("\nNOT RUN: scapy's AsyncSniffer on lo: it needs root")
+    else:
+        rows.append(sniffing())
+    table(f"{ROUNDS:,} echoes of {SIZE} bytes, {REPEATS} times: median times, worst count", *rows)
+
+
+def row_of(name, alone, slowed, worst, missed):
+    a, s = statistics.median(alone), statistics.median(slowed)
+    return name, f"{a:.3f}", f"{s:.3f}", f"{s / a:.2f}", f"{worst:,}", f"{2 * ROUNDS:,}", missed
+
+
+def sniffing():
+    """The same echo over the machine's own lo, as scapy's AsyncSniffer sees it."""
+    from scapy.layers.inet import IP, TCP
+    from scapy.sendrecv import AsyncSniffer
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        with socket.create_connection(("127.0.0.1", port)) as asker, listener.accept()[0] as answerer:
+            echo(asker, answerer, 500)
+            alone, slowed, worst = [], [], 2 * ROUNDS
+            for _ in range(REPEATS):
+                alone.append(echo(asker, answerer)[0])
+                ready = threading.Event()
+                sniffer = AsyncSniffer(iface="lo", store=True, started_callback=ready.set)
+                sniffer.start()
+                ready.wait(10)
+                slowed.append(echo(asker, answerer)[0])
+                sniffer.stop()
+                seen = set()  # lo shows every frame twice, on its way out and on its way in: count each once
+                for packet in sniffer.results:
+                    if TCP in packet and port in (packet[TCP].sport, packet[TCP].dport) and len(packet[TCP].payload) == SIZE:
+                        seen.add((packet[TCP].sport, packet[TCP].seq, packet[IP].id))
+                worst = min(worst, len(seen))
+    return row_of("scapy AsyncSniffer on lo", alone, slowed, worst, "not told")
+
+
+def busy():
+    def compute(asking):
+        n = 0
+        while asking.poll() is None:
+            for _ in range(200_000):
+                n += 1
+
+    rows = [("link", "idle p50 µs", "idle p99 µs", "busy p50 µs", "busy p99 µs")]
+    for link in links():
+        with connected(link) as (_, asker, answerer):
+            echo(asker, answerer, 500)
+            rows.append((link, *(f"{x:.0f}" for x in (*echo(asker, answerer)[1:], *echo(asker, answerer, meanwhile=compute)[1:]))))
+    table(f"Round trips between two other processes while this interpreter computes ({os.cpu_count()} CPUs)", *rows)
+
+
+def reading():
+    link = next(links(), None)
+    if link is None:
+        return
+    with connected(link) as (net, asker, answerer), net.capture() as cap:
+        echo(asker, answerer, ROUNDS)
+    frames = cap[:10_000].frames
+    rows = [("", "median ms")]
+
+    def timed(what, do):
+        times = []
+        for _ in range(REPEATS):
+            began = time.perf_counter()
+            do()
+            times.append((time.perf_counter() - began) * 1e3)
+        rows.append((what, f"{statistics.median(times):.0f}"))
+
+    try:
+        from labs.views.flow import describe
+        from labs.views.ladder import Ladder
+    except ImportError as e:
+        print(f"\nNOT RUN: views: {e}")
+        return
+    fresh = [type(frame) for frame in frames][0]
+    timed(f"{len(frames):,} frames described, a line each", lambda: describe(copies(frames, fresh)))
+    timed(f"{len(frames):,} frames: text of the whole ladder", lambda: cap[:10_000].ladder(limit=None).text)
+    timed("picture of a ladder of 40 rows", lambda: cap[:40].ladder().png())
+    table("Reading a capture", *rows)
+
+
+def copies(frames, kind):
+    """The same frames, not yet read: a frame remembers what it has read of its headers."""
+    made = []
+    for frame in frames:
+        copy = kind(frame.raw, **{name: getattr(frame, name) for name in ("number", "time", "wire", "sender", "arrivals", "lost")})
+        copy.names, copy.origin = frame.names, frame.origin
+        made.append(copy)
+    return made
+
+
+def importing():
+    def took(code):
+        times = []
+        for _ in range(5):
+            began = time.perf_counter()
+            subprocess.run([sys.executable, "-c", code], check=True)
+            times.append((time.perf_counter() - began) * 1e3)
+        return statistics.median(times)
+
+    empty = took("pass")
+    rows = [("", "median ms beyond an empty program")]
+    for code in ("import labs", "import labs; labs.network", "import labs; labs.claim", "import scapy.all"):
+        rows.append((code, f"{took(code) - empty:.0f}"))
+    table("Imports, 5 times", *rows)
+
+
+def main():
+    print(f"Python {sys.version.split()[0]}, Linux {os.uname().release}, {os.cpu_count()} CPUs, scapy {metadata.version('scapy')}")
+    for part in (starting, capturing, busy, reading, importing):
+        part()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,100 @@
+"""What the tests of the network room share: the links, networks that are closed at the end, the oracle, the search for leaks.
+
+Run as any user: pytest tests.  What could not run here is listed by name at the end.  LABS_REQUIRE_ORACLES=1 makes a missing
+tshark or a missing link a failure: so it is where the project is built.
+"""
+
+import os
+
+import pytest
+
+import labs
+from labs.capture import Capture
+
+REQUIRED = os.environ.get("LABS_REQUIRE_ORACLES") == "1"
+NOT_RUN = {}  # what → why
+
+
+def not_run(what, why):
+    """Skip with a reason, or fail where everything must run."""
+    NOT_RUN[what] = why
+    (pytest.fail if REQUIRED else pytest.skip)(f"{what}: {why}")
+
+
+def pytest_terminal_summary(terminalreporter):
+    for what, why in NOT_RUN.items():
+        terminalreporter.write_line(f"NOT RUN HERE  {what}: {why}", yellow=True)
+
+
+@pytest.fixture(params=["tap", "veth"])
+def link(request):
+    """Each link that can carry frames; a test that takes it runs once for each."""
+    from labs.network.links import why_not
+
+    if why := why_not(request.param):
+        not_run(f"link {request.param}", why)
+    return request.param
+
+
+@pytest.fixture
+def network(link):
+    """network("client", "server", …) on this link; closed when the test ends."""
+    made = []
+
+    def make(*row, **how):
+        made.append(labs.network(*(row or ("client", "server")), link=link, **how))
+        return made[-1]
+
+    yield make
+    for net in made:
+        net.close()
+
+
+@pytest.fixture
+def net(network):
+    """Two hosts, client and server, on one wire."""
+    return network("client", "server")
+
+
+@pytest.fixture
+def tshark(tmp_path):
+    """tshark(capture, "eth.src", "tcp.port", …) → the frames as lists of text."""
+    import oracle
+
+    if why := oracle.why_not():
+        not_run("tshark, the oracle", why)
+    return lambda capture, *fields: oracle.fields(capture, fields, tmp_path)
+
+
+@pytest.fixture
+def checked_by_tshark(monkeypatch, tmp_path):
+    """Every capture that the test makes is compared with what tshark reads in it, frame by frame."""
+    import oracle
+
+    finished, leave = [], Capture.__exit__
+
+    def exit_and_keep(capture, *problem):
+        leave(capture, *problem)
+        finished.append(capture)
+
+    monkeypatch.setattr(Capture, "__exit__", exit_and_keep)
+    yield
+    if why := oracle.why_not():
+        NOT_RUN["tshark, the oracle"] = why
+        assert not REQUIRED, f"tshark, the oracle: {why}"
+        return
+    for capture in finished:
+        if len(capture):
+            oracle.compare(capture, tmp_path)
+
+
+@pytest.fixture
+def no_leaks():
+    """Whatever the test did: within 2 s no process, thread, descriptor or namespace more than before."""
+    import leaks
+
+    leaks.warm_up()
+    before = leaks.everything()
+    yield
+    left = leaks.left_after(2.0, before)
+    assert not left, f"left behind: {left}"
