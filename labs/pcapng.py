@@ -94,9 +94,13 @@ def load(path, partial=False):
             raise LabError(f"expected enhanced packet blocks, got block type {kind}: {path}; convert it with: editcap -F pcapng {path} new.pcapng")
         elif kind == PACKET:
             wire, high, low, length = struct.unpack_from(order + "IIII", body)
-            unit = resolutions[wire] if wire < len(resolutions) else 6
+            if wire >= len(resolutions):
+                raise LabError(f"expected a packet on one of {len(resolutions)} interfaces, got one on number {wire}: {path}; the file is damaged")
+            unit = resolutions[wire]
             ticks = high << 32 | low
             time = ticks * 10**9 >> (unit & 127) if unit & 128 else ticks * 10 ** max(9 - unit, 0) // 10 ** max(unit - 9, 0)
+            if time >> 64:
+                raise LabError(f"expected a time before the year 2554, got {time} ns: {path}; the file is damaged")
             options = _options(body[20 + length + -length % 4 :], order)
             packets.append((wire, time, body[20 : 20 + length], _comment(options)))
     return _capture(packets, about)
@@ -149,6 +153,8 @@ def _capture(packets, about):
 
 def _frames(packets, about):
     cards = [(str(host), int(wire), str(mac), tuple(map(str, addresses))) for host, wire, mac, addresses in about.get("cards", [])]
+    if any(not 0 <= wire <= 0xFFFF for _, wire, _, _ in cards):
+        raise ValueError("not a wire of ours")
     names = names_of(cards)
     frames = []
     for wire, time, data, fate in packets:

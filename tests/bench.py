@@ -17,7 +17,7 @@ from importlib import metadata
 import labs
 from labs.network.links import why_not
 
-ROUNDS, SIZE, REPEATS = 5_000, 100, 3
+ROUNDS, SIZE, REPEATS = 5_000, 100, 5
 
 # Both ends of an echo, each run in a process of its own: descriptor, rounds, bytes.
 ECHO = """
@@ -144,7 +144,7 @@ def sniffing():
                     if TCP in packet and port in (packet[TCP].sport, packet[TCP].dport) and len(packet[TCP].payload) == SIZE:
                         seen.add((packet[TCP].sport, packet[TCP].seq, packet[IP].id))
                 worst = min(worst, len(seen))
-    return row_of("scapy AsyncSniffer on lo", alone, slowed, worst, "not told")
+    return row_of("scapy AsyncSniffer on lo, stopped at the end", alone, slowed, worst, "not told")
 
 
 def busy():
@@ -158,7 +158,8 @@ def busy():
     for link in links():
         with connected(link) as (_, asker, answerer):
             echo(asker, answerer, 500)
-            rows.append((link, *(f"{x:.0f}" for x in (*echo(asker, answerer)[1:], *echo(asker, answerer, meanwhile=compute)[1:]))))
+            idle, computing = echo(asker, answerer), echo(asker, answerer, meanwhile=compute)
+            rows.append((link, *(f"{number:.0f}" for number in (*idle[1:], *computing[1:]))))
     table(f"Round trips between two other processes while this interpreter computes ({os.cpu_count()} CPUs)", *rows)
 
 
@@ -181,23 +182,21 @@ def reading():
 
     try:
         from labs.views.flow import describe
-        from labs.views.ladder import Ladder
     except ImportError as e:
         print(f"\nNOT RUN: views: {e}")
         return
-    fresh = [type(frame) for frame in frames][0]
-    timed(f"{len(frames):,} frames described, a line each", lambda: describe(copies(frames, fresh)))
+    timed(f"{len(frames):,} frames described, a line each", lambda: describe(copies(frames)))
     timed(f"{len(frames):,} frames: text of the whole ladder", lambda: cap[:10_000].ladder(limit=None).text)
     timed("picture of a ladder of 40 rows", lambda: cap[:40].ladder().png())
     table("Reading a capture", *rows)
 
 
-def copies(frames, kind):
+def copies(frames):
     """The same frames, not yet read: a frame remembers what it has read of its headers."""
     made = []
     for frame in frames:
-        copy = kind(frame.raw, **{name: getattr(frame, name) for name in ("number", "time", "wire", "sender", "arrivals", "lost")})
-        copy.names, copy.origin = frame.names, frame.origin
+        copy = type(frame)(frame.raw, number=frame.number, time=frame.time, sender=frame.sender, wire=frame.wire)
+        copy.arrivals, copy.lost, copy.names, copy.origin = frame.arrivals, frame.lost, frame.names, frame.origin
         made.append(copy)
     return made
 
@@ -219,7 +218,8 @@ def importing():
 
 
 def main():
-    print(f"Python {sys.version.split()[0]}, Linux {os.uname().release}, {os.cpu_count()} CPUs, scapy {metadata.version('scapy')}")
+    versions = f"Python {sys.version.split()[0]}, scapy {metadata.version('scapy')}, Linux {os.uname().release}"
+    print(f"{versions}, {os.cpu_count()} CPUs")
     for part in (starting, capturing, busy, reading, importing):
         part()
 

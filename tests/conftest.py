@@ -57,6 +57,17 @@ def net(network):
 
 
 @pytest.fixture
+def any_net():
+    """Two hosts on whichever link this machine has: for what the links have no part in."""
+    from labs.network.links import choose
+
+    if choose() == "recording":
+        not_run("any link", "neither tap nor veth is possible here")
+    with labs.network("client", "server") as made:
+        yield made
+
+
+@pytest.fixture
 def tshark(tmp_path):
     """tshark(capture, "eth.src", "tcp.port", …) → the frames as lists of text."""
     import oracle
@@ -66,26 +77,30 @@ def tshark(tmp_path):
     return lambda capture, *fields: oracle.fields(capture, fields, tmp_path)
 
 
-@pytest.fixture
-def checked_by_tshark(monkeypatch, tmp_path):
-    """Every capture that the test makes is compared with what tshark reads in it, frame by frame."""
+@pytest.fixture(scope="module")
+def captures_to_check(tmp_path_factory):
+    """All captures that a module's tests made, for one run of tshark at the end: it takes longer to start than to read."""
     import oracle
 
-    finished, leave = [], Capture.__exit__
-
-    def exit_and_keep(capture, *problem):
-        leave(capture, *problem)
-        finished.append(capture)
-
-    monkeypatch.setattr(Capture, "__exit__", exit_and_keep)
-    yield
+    made = []  # (test, capture)
+    yield made
     if why := oracle.why_not():
         NOT_RUN["tshark, the oracle"] = why
         assert not REQUIRED, f"tshark, the oracle: {why}"
-        return
-    for capture in finished:
-        if len(capture):
-            oracle.compare(capture, tmp_path)
+    elif made:
+        oracle.compare(made, tmp_path_factory.mktemp("oracle"))
+
+
+@pytest.fixture
+def checked_by_tshark(request, monkeypatch, captures_to_check):
+    """Every capture that the test makes is compared with what tshark reads in it, frame by frame."""
+    leave = Capture.__exit__
+
+    def exit_and_keep(capture, *problem):
+        leave(capture, *problem)
+        captures_to_check.append((request.node.name, capture))
+
+    monkeypatch.setattr(Capture, "__exit__", exit_and_keep)
 
 
 @pytest.fixture

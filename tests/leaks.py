@@ -5,6 +5,7 @@ import ctypes
 import functools
 import gc
 import os
+import subprocess
 import threading
 import time
 
@@ -17,7 +18,8 @@ def warm_up():
         import scapy.all  # noqa: F401
     except ImportError:
         pass
-    os.urandom(1)
+    gc.collect()
+    gc.freeze()  # what there is now is not searched again and again
 
 
 def children(pid):
@@ -33,20 +35,11 @@ def descendants(pid=None):
     found = []
     for child in children(pid or os.getpid()):
         if state(child) == "Z":
-            if pid is None and child not in {p.pid for p in _popen()}:
-                try:
-                    os.waitpid(child, os.WNOHANG)
-                except ChildProcessError:
-                    pass
+            if pid is None and child not in {process.pid for process in gc.get_objects() if isinstance(process, subprocess.Popen)}:
+                os.waitpid(child, os.WNOHANG)
         elif state(child):
             found += [child, *descendants(child)]
     return found
-
-
-def _popen():
-    import subprocess
-
-    return [thing for thing in gc.get_objects() if isinstance(thing, subprocess.Popen)]
 
 
 def state(pid):

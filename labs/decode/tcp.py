@@ -40,7 +40,8 @@ def decode(raw, at, end, below=()):
         fields.append(Field(name, value, str(value), meaning if value else "", at + 13, 1, see, bits=(bit, 1)))
     scaled = "bytes" if flags & 2 else "bytes, times the sender's window scale"
     fields += [
-        Field("Window", window, str(window), scaled, at + 14, 2, SEE),
+        # Later windows follow the receiver's buffer, whose book-keeping depends on the card's driver.
+        Field("Window", window, str(window), scaled, at + 14, 2, SEE, varies=not flags & 2),
         Field(
             "Checksum", checksum, f"0x{checksum:04x}", transport_verdict(raw, at, end, below, 6, 16), at + 16, 2, SEE, varies=True
         ),

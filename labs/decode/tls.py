@@ -10,7 +10,7 @@ from struct import unpack_from
 from labs.decode.fields import DecodeError, Field, Layer
 from labs.decode.reading import need, preview
 
-__all__ = ["Plain", "Record", "begins", "decode", "decrypt", "records"]
+__all__ = ["Plain", "Record", "begins", "decode", "decrypt", "records", "tail"]
 
 CHANGE_CIPHER_SPEC, ALERT, HANDSHAKE, APPLICATION_DATA = 20, 21, 22, 23
 CONTENT_TYPES = {20: "change_cipher_spec", 21: "alert", 22: "handshake", 23: "application_data"}
@@ -135,6 +135,20 @@ def decrypt(keylog_text, client_bytes, server_bytes):
     for sender, stream in (("client", client_bytes), ("server", server_bytes)):
         opened += _open(sender, bytes(stream), secrets, suite, random)
     return opened
+
+
+def tail(plain, at):
+    """What follows the plaintext in an opened record, as a layer to lay over it; `at`: where the record's body begins.
+
+    One byte of true content type and 16 of authentication tag.  Padding (RFC 8446 §5.4), which few use, is not counted.
+    """
+    end = at + len(plain.plaintext)
+    kind = CONTENT_TYPES.get(plain.content_type, "not decoded here")
+    fields = (
+        Field("Inner Content Type", plain.content_type, str(plain.content_type), kind, end, 1, "RFC 8446 §5.2"),
+        Field("Authentication Tag", b"", "", "16 bytes: a changed record does not pass", end + 1, 16, "RFC 8446 §5.2", varies=True),
+    )
+    return Layer("TLS tail", 6, fields, end, 17, 17)
 
 
 def _hello(stream, kind, sender):

@@ -16,6 +16,8 @@ __all__ = ["OBJECTS", "Files", "Unrecordable", "decode", "encode", "fingerprint"
 OBJECTS = {
     "labs.network.kernel:SocketRow",
     "labs.network.kernel:SocketTable",
+    "labs.views.gauge:Gauge",
+    "labs.views.lanes:Lanes",
     "labs.views.states:States",
 }
 CAPTURE = "labs.capture:Capture"

@@ -10,6 +10,7 @@ from collections import deque
 from time import monotonic_ns as now
 
 from labs.network.log import ARRIVED, CROSSED, EVERYONE, LOST, SENT
+from labs.network.patience import says
 
 __all__ = ["Cable"]
 
@@ -28,6 +29,7 @@ class Cable:
         self.rate, self.queue = None, 100  # bits a second; frames that may wait when the rate is reached
         self.cut = self.holding = False
         self.judge = None  # a socket to the notebook while it has rules for this wire
+        self.said = set()  # what was sent since the wire is held
         self.held = deque()  # (number, frame, source, bytes as changed by a rule or None)
         self.judged = deque()  # (number, frame, source) for the judge, in order
         self.asked = 0  # how many of them it has been sent
@@ -80,6 +82,8 @@ class Cable:
             self.lose(number, source, "the cable is cut")
         elif self.loss and self.random.random() < self.loss:
             self.lose(number, source, "lost by chance")
+        elif self.holding and self.repeated(changed or frame):
+            self.lose(number, source, "a repetition, and the wire is held")
         elif self.holding:
             for _ in range(copies + 1):
                 self.held.append((number, frame, source, changed))
@@ -95,6 +99,14 @@ class Cable:
                 if not waiting[0]:
                     self.overtaken.remove(waiting)
                     self.send_on(*waiting[1:], extra)
+
+    def repeated(self, frame):
+        """True if a held wire has seen just this before: its sender grew impatient with the learner."""
+        key = says(frame)
+        known = key in self.said
+        if key is not None:
+            self.said.add(key)
+        return known
 
     def send_on(self, number, frame, source, changed, extra):
         due = now()
@@ -149,5 +161,6 @@ class Cable:
         count = len(self.held)
         while self.held:
             self.step()
+        self.said.clear()
         self.set({"holding": False})
         return count

@@ -25,21 +25,25 @@ class LabError(RuntimeError):
     """The lab cannot do what was asked; the message says what was expected, what came and what to do."""
 
 
-def _end(lifeline, process, threads, files):
+def _end(lifeline, process, threads, files, at_close):
     """Let the lab process go and wait until it is gone, and with it every namespace and program."""
-    lifeline.close()
     try:
-        for started in process:
-            try:
-                started.wait(2)
-            except subprocess.TimeoutExpired:  # stopped in a debugger, say
-                started.kill()
-                started.wait()
-    finally:  # last, so that a thread which still waits for an answer hears that the lab process has ended
-        for channel in list(threads):
-            channel.close()
-        for fd in files:
-            os.close(fd)
+        while at_close:  # servers, say: an open socket would keep its host's namespace
+            at_close.pop()()
+    finally:
+        lifeline.close()
+        try:
+            for started in process:
+                try:
+                    started.wait(2)
+                except subprocess.TimeoutExpired:  # stopped in a debugger, say
+                    started.kill()
+                    started.wait()
+        finally:  # last, so that a thread which still waits for an answer hears that the lab process has ended
+            for channel in list(threads):
+                channel.close()
+            for fd in files:
+                os.close(fd)
 
 
 class LabProcess:
@@ -50,7 +54,8 @@ class LabProcess:
         self._lifeline, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._errors = os.memfd_create("errors", os.MFD_CLOEXEC)
         self._thread, self._channels, process = threading.local(), weakref.WeakSet(), []
-        self._close = weakref.finalize(self, _end, self._lifeline, process, self._channels, (self.log, self._errors))
+        self.at_close = []  # functions to call first when it closes; they must not hold this object, or it would never close by itself
+        self._close = weakref.finalize(self, _end, self._lifeline, process, self._channels, (self.log, self._errors), self.at_close)
         _running.add(self)  # before the start: from here on a failure knows what to undo, and a fork what to close
         try:
             with theirs:
@@ -119,6 +124,8 @@ class LabProcess:
             if getattr(self._thread, "channel", None) is not None:
                 self._thread.channel.close()
                 self._thread.channel = None
+            if isinstance(e, ConnectionError):
+                raise LabError("the lab process has ended; make a new network with labs.network(…)" + self._what_it_said()) from e
             if isinstance(e, OSError):
                 raise LabError(f"the lab process does not answer ({e}); make a new network" + self._what_it_said()) from e
             raise

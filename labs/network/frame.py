@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from labs.decode.headers import Headers
+from labs.decode.headers import Headers, flag_names
 
 __all__ = ["Arrival", "Frame"]
 
@@ -30,6 +30,9 @@ class Frame(Headers):
         super().__init__(raw)
         self.number, self.time, self.sender, self.wire = number, time, sender, wire
         self.arrivals, self.lost = [], ""
+
+    def __repr__(self):
+        return f"frame {self.number} from {self.sender}: {self.protocol} {flag_names(self.flags)}".rstrip() + f", {len(self.raw)} bytes"
 
     def __len__(self):
         return len(self.raw)

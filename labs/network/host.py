@@ -32,8 +32,9 @@ class Card:
 class Host:
     """A host of a network.  Chapter 00-start-here meets it; 24-tcp-connection looks inside."""
 
-    def __init__(self, lab, plan):
+    def __init__(self, lab, plan, names):
         self._lab, self.name, self.is_router = lab, plan["name"], plan["router"]
+        self._names = names  # of all hosts → address
         self.cards = tuple(Card(card) for card in plan["cards"])
         self.mac, self.address = self.cards[0].mac, self.cards[0].addresses[0]
 
@@ -66,12 +67,12 @@ class Host:
         return made
 
     def connect(self, to, port, wait=True, timeout=PATIENCE):
-        """A TCP socket connected to `port` of another host (a Host or an address).
+        """A TCP socket connected to `port` of another host (a Host, its name, or an address).
 
         With wait=False it returns as soon as the kernel has been told to connect: the SYN is then on its way, or held on the wire.
         """
         _check_port(port)
-        address = to.address if isinstance(to, Host) else to
+        address = to.address if isinstance(to, Host) else self._names.get(to, to) if isinstance(to, str) else to
         if not isinstance(address, str):
             raise TypeError(f"expected a Host or an address such as '10.0.0.2', got {to!r}")
         if isinstance(to, Host) and to._lab is not self._lab:
@@ -80,7 +81,8 @@ class Host:
         try:
             socket.inet_pton(family, address.split("%")[0])
         except (OSError, ValueError):  # a name would be looked up by this machine, outside the lab
-            raise ValueError(f"expected a Host or an address such as '10.0.0.2', got {to!r}; a host by its name is net[{to!r}]") from None
+            hosts = ", ".join(self._names)
+            raise ValueError(f"expected a host of this network ({hosts}) or an address such as '10.0.0.2', got {to!r}") from None
         made = self.socket(family)
         try:
             if wait:
@@ -103,9 +105,23 @@ class Host:
             raise
         return made
 
-    def run(self, argv, env=None, folder=None):
-        """Start a program inside this host: a Program with wait(), output(), kill().  It ends with the network at the latest."""
-        return Program(self._lab, self.name, argv, env, folder)
+    def http(self, http2=False, verify=True, timeout=PATIENCE, names=None, **how):
+        """An httpx.Client whose connections start in this host; the names of hosts resolve: client.http().get("http://server/").
+
+        http2: True offers HTTP/2 over TLS (ALPN, RFC 7301), "only" speaks nothing else, over plain TCP by prior knowledge
+        (RFC 9113 §3.3).  verify: a certificate or authority of the lab, an SSLContext, or False; timeout: seconds;
+        names: more host names, {"shop.test": server}; the rest as for httpx.Client.  Chapter 02-polling uses it.
+        """
+        from labs.serve.client import http_client  # late: this room needs no HTTP
+
+        return http_client(self, http2, verify, timeout, names or {}, **how)
+
+    def run(self, argv, env=None, folder=None, sockets=()):
+        """Start a program inside this host: a Program with wait(), output(), kill().  It ends with the network at the latest.
+
+        sockets (or other files, 3 at most) are its descriptors 3, 4, 5, as sd_listen_fds(3) hands them to services.
+        """
+        return Program(self._lab, self.name, argv, env, folder, sockets)
 
     def read(self, path):
         """The text of a file as this host sees it: read("/proc/net/arp")."""

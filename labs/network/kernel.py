@@ -4,9 +4,10 @@ Formats: proc_pid_net(5), Documentation/networking/proc_net_tcp.rst, snmp_counte
 """
 
 import socket
+import struct
 from dataclasses import dataclass
 
-__all__ = ["STATES", "SocketRow", "SocketTable", "counters", "sockets"]
+__all__ = ["STATES", "SocketRow", "SocketTable", "accept_queue", "counters", "sockets"]
 
 STATES = (  # include/net/tcp_states.h; the names are those of RFC 9293 §3.3.2, with SYN_RECV for SYN-RECEIVED
     None, "ESTABLISHED", "SYN_SENT", "SYN_RECV", "FIN_WAIT1", "FIN_WAIT2", "TIME_WAIT",
@@ -103,3 +104,13 @@ def counters(read):
             group = names.split(":")[0]
             values |= {f"{group}{name}": int(n) for name, n in zip(names.split()[1:], numbers.split()[1:])}
     return values
+
+
+def accept_queue(listener):
+    """(connections that wait for accept(), backlog) of a listening socket of this notebook.  Chapter 18 reads it.
+
+    tcp(7), TCP_INFO: on a listening socket the fields tcpi_unacked and tcpi_sacked hold these two (net/ipv4/tcp.c, tcp_get_info).
+    """
+    if not listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+        raise ValueError("expected a socket that listens: only that one has an accept queue")
+    return struct.unpack_from("=II", listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 32), 24)

@@ -23,7 +23,8 @@ def make_plan(row, link, mtu=1500, ipv6=False, wire=None, log_limit=256 << 20):
             raise ValueError(f"expected an MTU of 1280 bytes or more with ipv6=True (RFC 8200 §5), got {least}")
         for host in hosts:
             for card in host["cards"]:
-                card["addresses"].append(f"fd00:0:0:{card['wire']:x}::{card['last']:x}/64")
+                network = f"fd00:0:0:{card['wire']:x}" if card["wire"] else "fd00"  # as RFC 5952 writes it, and so frames
+                card["addresses"].append(f"{network}::{card['last']:x}/64")
     return {"hosts": hosts, "link": link, "mtu": 1500, "ipv6": ipv6, "wire": wire or {}, "log_limit": log_limit}
 
 

@@ -14,7 +14,8 @@ class Network:
     def __init__(self, row, link, settings, mtu, ipv6, log_limit):
         plan = make_plan(row, link, mtu, ipv6, settings, log_limit)
         self._lab, self.link = LabProcess(plan), link
-        self.hosts = tuple(Host(self._lab, host) for host in plan["hosts"])
+        names = {host["name"]: host["cards"][0]["addresses"][0].split("/")[0] for host in plan["hosts"]}
+        self.hosts = tuple(Host(self._lab, host, names) for host in plan["hosts"])
         self.wires = tuple(Wire(self._lab, i, self.hosts, settings) for i in range(1 + max(c.wire for h in self.hosts for c in h.cards)))
 
     def __iter__(self):
@@ -48,6 +49,10 @@ class Network:
     @property
     def closed(self):
         return self._lab.closed
+
+    def at_close(self, function):
+        """Call function() first when this network closes.  It must not refer to the network, which would then never close by itself."""
+        self._lab.at_close.append(function)
 
     def close(self):
         """End the hosts, their programs and the wires.  Sockets that are still open are cut off.  Doing it twice is fine."""

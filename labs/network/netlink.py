@@ -5,16 +5,21 @@ lab needs five of them: make a card, set it up, give it an address, add a route,
 Layouts: netlink(7), rtnetlink(7), linux/if_link.h.
 """
 
+import errno
 import fcntl
 import os
 import socket
 import struct
 from array import array
 
-__all__ = ["NEWNET", "add_address", "add_route", "checked", "make_veth", "no_offloads", "read_sysctl", "set_up", "write_sysctl"]
+__all__ = [
+    "NEWNET", "add_address", "add_route", "checked", "forward", "make_veth", "no_offloads", "read_sysctl", "set_up", "wait_until_up",
+    "write_sysctl",
+]  # fmt: skip
 
 NEWNET = 0x40000000  # CLONE_NEWNET, sched.h
-RTM_NEWLINK, RTM_NEWADDR, RTM_NEWROUTE = 16, 20, 24
+RTM_NEWLINK, RTM_GETLINK, RTM_NEWADDR, RTM_NEWROUTE = 16, 18, 20, 24
+OPER_UP = 6  # IF_OPER_UP, RFC 2863
 REQUEST, ACK, EXCL, CREATE = 0x1, 0x4, 0x200, 0x400  # NLM_F_*
 IFF_UP, IFA_F_NODAD = 0x1, 0x02
 
@@ -68,6 +73,30 @@ def set_up(name, mac=None, mtu=None, queue=None, router_solicitations=True):
         except OSError:
             pass  # a kernel without IPv6 makes no IPv6 noise either
     _ask(RTM_NEWLINK, 0, _link(index, IFF_UP, IFF_UP))
+
+
+def wait_until_up(name):
+    """Wait until a card can send; raises OSError after 2 s.
+
+    That the far end of a veth pair is up reaches the near end by a worker of the kernel (net/core/link_watch.c), which may be
+    late.  Until then the card counts as up, and drops in silence what it is given.
+    """
+    index = socket.if_nametoindex(name)
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as kernel:
+        kernel.bind((0, 1))  # RTMGRP_LINK: hear of every change; then ask, and the answer is old or the change is heard
+        kernel.settimeout(2)
+        kernel.send(struct.pack("=IHHII", 32, RTM_GETLINK, REQUEST, 1, 0) + _link(index))
+        state = None
+        while state != OPER_UP:
+            try:
+                message, at = kernel.recv(65536), 32
+            except TimeoutError:
+                raise OSError(errno.ETIMEDOUT, f"the card {name} did not come up within 2 s") from None
+            while at + 4 <= len(message) and struct.unpack_from("=4xi", message, 16) == (index,):
+                length, kind = struct.unpack_from("=HH", message, at)
+                if kind == 16:  # IFLA_OPERSTATE
+                    state = message[at + 4]
+                at += max(length + 3 & ~3, 4)
 
 
 def add_address(name, interface):

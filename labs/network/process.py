@@ -8,6 +8,7 @@ It imports as little as it can, and talks in marshal, which is built in: it must
 
 import ctypes
 import errno
+import fcntl
 import heapq
 import marshal
 import os
@@ -25,6 +26,7 @@ from labs.network.cable import Cable
 from labs.network.cards import QUEUE, TapCard, VethCard
 from labs.network.log import EVERYONE, record
 from labs.network.netlink import NEWNET, checked
+from labs.network.patience import Patience
 
 NEWUSER, NEWPID = 0x10000000, 0x20000000  # sched.h
 MESSAGE = 1 << 17  # bytes of the longest message on a channel
@@ -46,6 +48,7 @@ class Lab:
         self.untold = {}  # listener → frames that it had no room for yet
         self.programs = {}  # pid → [pidfd, exit status or None]
         self.namespaces, self.cards, self.host_of, self.macs = {}, [], [], []
+        self.clocks, self.patient = {}, False  # host → what it waits for while a wire is held
         self.total_cards = sum(len(host["cards"]) for host in plan["hosts"])
         self.build(plan)
 
@@ -81,8 +84,13 @@ class Lab:
                 self.host_of.append(host["name"])
                 self.macs.append(mac)
                 on_wire.setdefault(card["wire"], []).append(number)
+            self.clocks[host["name"]] = Patience([card["name"] for card in host["cards"]])
             for network, via in host["routes"]:
                 netlink.add_route(network, via)
+        if link == "veth":
+            checked(libc.setns(cable_namespace, NEWNET))
+            for number in range(len(self.cards)):
+                netlink.wait_until_up(f"cable{number}")
         self.cables = [Cable(self, wire, on_wire[wire], plan["wire"]) for wire in sorted(on_wire)]
         self.cable_of = {card: cable for cable in self.cables for card in cable.cards}
 
@@ -317,11 +325,21 @@ class Lab:
         import subprocess
 
         self.enter(host)
-        output = os.dup(fds[0])
+        high = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 16) for fd in fds]  # above the numbers that they shall have in the program
+        output, given = high[0], range(3, 2 + len(high))
+
+        def place():
+            for number, fd in zip(given, high[1:]):
+                os.dup2(fd, number)
+
         try:
-            program = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment, cwd=folder, start_new_session=True)
+            program = subprocess.Popen(
+                argv, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment, cwd=folder, start_new_session=True,
+                pass_fds=given, preexec_fn=place if given else None,
+            )  # fmt: skip
         finally:
-            os.close(output)
+            for fd in high:
+                os.close(fd)
         program.returncode = 0  # we reap it ourselves
         pidfd = os.pidfd_open(program.pid)
         self.programs[program.pid] = [pidfd, None]
@@ -370,7 +388,17 @@ class Lab:
     def do_wire(self, channel, fds, made, wire, settings):
         self.drain()  # what was sent before the change crosses as before it
         self.cables[wire].set(settings)
+        self.be_patient()
         return {}
+
+    def be_patient(self):
+        """As long as a wire is held, the hosts wait for the learner (labs.network.patience)."""
+        held = any(cable.holding for cable in self.cables)
+        if held != self.patient:
+            self.patient = held
+            for host, patience in self.clocks.items():
+                self.enter(host)
+                patience.begin() if held else patience.end()
 
     def do_held(self, channel, fds, made, wire):
         self.drain()
@@ -395,7 +423,7 @@ class Lab:
     def do_release(self, channel, fds, made, wire):
         self.drain()
         count = self.cables[wire].release()
-        self.cables[wire].set({})
+        self.be_patient()
         return {"count": count}
 
     def do_judge(self, channel, fds, made, wire):

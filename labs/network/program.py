@@ -11,15 +11,18 @@ __all__ = ["Program"]
 class Program:
     """A running (or ended) program.  Its output goes to a file in memory: read it at any time with output()."""
 
-    def __init__(self, lab, host, argv, environment, folder):
+    def __init__(self, lab, host, argv, environment, folder, sockets=()):
         if isinstance(argv, str) or not argv:
             raise TypeError(f"expected a list such as ['ping', '-c1', '10.0.0.2'], got {argv!r}")
         self.argv, self._lab = [str(word) for word in argv], lab
         self._output = os.fdopen(os.memfd_create("output", os.MFD_CLOEXEC), "rb", buffering=0)
         environment = dict(os.environ) if environment is None else environment
+        fds = [self._output.fileno(), *(one if isinstance(one, int) else one.fileno() for one in sockets)]
+        if len(fds) > 4:
+            raise ValueError(f"expected 3 sockets at most for {self.argv[0]!r}, got {len(fds) - 1}")
         folder = str(folder or os.getcwd())
         try:
-            reply, _ = lab.ask("run", fds=[self._output.fileno()], host=host, argv=self.argv, environment=environment, folder=folder)
+            reply, _ = lab.ask("run", fds=fds, host=host, argv=self.argv, environment=environment, folder=folder)
         except OSError as e:
             if not os.path.isdir(folder):
                 raise LabError(f"expected a folder to start {self.argv[0]!r} in, got {folder!r}: there is none") from None

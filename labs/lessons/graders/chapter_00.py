@@ -23,7 +23,8 @@ class OneSegment(Exercise):
 
     def grade(self, capture):
         if "client" not in capture.hosts:
-            return missing(f'no host of this capture is called client: it has {", ".join(capture.hosts)}; use labs.network("client", "server")')
+            has = ", ".join(capture.hosts)
+            return missing(f'no host of this capture is called client: it has {has}; use labs.network("client", "server")')
         if not len(capture):
             return missing("this capture has no frames: did anything happen inside the `with`?")
         data = [frame for frame in capture if frame.protocol == "TCP" and frame.payload_length]
@@ -54,11 +55,12 @@ class Lost(Exercise):
             return missing("this capture has no frames: something must be sent for the wire to lose it")
         lost = [frame for frame in capture if frame.lost]
         if lost:
-            return done(f"{len(lost)} of {count(len(capture), 'frame')} lost, the first one from the {lost[0].sender}: {lost[0].lost}")
+            first = lost[0]
+            return done(f"{len(lost)} of {count(len(capture), 'frame')} lost, the first one from the {first.sender}: {first.lost}")
         held = sum(not frame.arrivals for frame in capture)
         if held:
-            return close(f"{count(held, 'frame')} did not arrive, but {'is' if held == 1 else 'are'} held, not lost: release() would still deliver")
-        return close(f"{count(len(capture), 'frame')}, and every one arrived: the wire has to be cut before the host sends, not after")
+            return close(f"the wire holds {count(held, 'frame')} and has lost none: what is held still arrives at release()")
+        return close(f"{count(len(capture), 'frame')}, and every one arrived: cut the wire before the host sends, not after")
 
 
 class HalfOpen(Exercise):

@@ -1,0 +1,319 @@
+"""The exercises of chapter 09-osi-model: reading, building and forwarding frames, byte by byte."""
+
+import struct
+
+from labs.capture import Capture
+from labs.decode import peel
+from labs.decode.checksum import internet_checksum
+from labs.lessons.exercise import Exercise, close, done, missing
+
+MACS = [bytes([2, 0, 0, 0, 0, n]) for n in range(6)]
+CLIENT, ROUTER, SERVER = bytes([10, 0, 0, 1]), bytes([10, 0, 0, 254]), bytes([10, 0, 1, 1])
+SIXTY = 60  # bytes of the shortest Ethernet frame, without its check sequence
+
+
+def packet(protocol, body, options=b"", ttl=64, source=CLIENT, target=SERVER):
+    """An IPv4 packet; `options` fill whole words."""
+    head = struct.pack("!BBHHHBBH", 0x45 + len(options) // 4, 0, 20 + len(options) + len(body), 7, 0x4000, ttl, protocol, 0)
+    head += source + target + options
+    return head[:10] + internet_checksum(head).to_bytes(2, "big") + head[12:] + body
+
+
+def ethernet(kind, body, target=MACS[2], source=MACS[1]):
+    return target + source + kind.to_bytes(2, "big") + body
+
+
+def tcp(data=b"", options=b""):
+    return struct.pack("!HHIIBBHHH", 40_000, 443, 1, 1, (5 + len(options) // 4) << 4, 0x18, 500, 0, 0) + options + data
+
+
+def udp(data):
+    return struct.pack("!HHHH", 40_000, 53, 8 + len(data), 0) + data
+
+
+def padded(raw):
+    return raw + bytes(max(SIXTY - len(raw), 0))
+
+
+ROUTE = bytes([7, 7, 4, 0, 0, 0, 0, 0])  # Record Route with room for one address, and End of Option List: RFC 791 §3.1
+ECHO = struct.pack("!BBHHH", 8, 0, 0, 1, 1)
+ARP = struct.pack("!HHBBH", 1, 0x0800, 6, 4, 1) + MACS[1] + CLIENT + bytes(6) + ROUTER
+
+
+def samples():
+    """(what it is, the frame, the spans), from plain to odd."""
+
+    def ip(what, protocol, name, header, data, options=b"", ending=lambda raw: raw):
+        raw = ethernet(0x0800, packet(protocol, header + data, options))
+        top = 34 + len(options)
+        spans = {"Ethernet": (0, 14), "IPv4": (14, top)}
+        if name:
+            spans[name] = (top, top + len(header))
+        if data:
+            spans["data"] = (top + len(header), top + len(header) + len(data))
+        return what, ending(raw), spans
+
+    return [
+        ip("a TCP segment with 31 bytes of data", 6, "TCP", tcp(options=bytes(12)), bytes(31)),
+        ip("a TCP segment without data", 6, "TCP", tcp(options=bytes(20)), b""),
+        ip("a UDP datagram", 17, "UDP", udp(bytes(101))[:8], bytes(101)),
+        ip("an ICMP echo request", 1, "ICMP", ECHO, b"ping?"),
+        ("an ARP request", ethernet(0x0806, ARP, b"\xff" * 6), {"Ethernet": (0, 14), "ARP": (14, 42)}),
+        ip("a UDP datagram with IP options", 17, "UDP", udp(bytes(3))[:8], bytes(3), ROUTE, padded),
+        ip("a TCP segment with IP options and TCP options", 6, "TCP", tcp(options=bytes(8)), bytes(700), ROUTE + bytes(24)),
+        ip("a TCP acknowledgement, padded by the card", 6, "TCP", tcp(), b"", ending=padded),
+        ip("one byte over UDP, padded by the card", 17, "UDP", udp(b"x")[:8], b"x", ending=padded),
+        ("an ARP answer, padded by the card", padded(ethernet(0x0806, ARP)), {"Ethernet": (0, 14), "ARP": (14, 42)}),
+        ip("IP protocol 253, which nobody knows", 253, None, b"", b"something"),
+    ]
+
+
+class Spans(Exercise):
+    id = "09-spans"
+    title = "Write spans_of(raw): where each layer of a frame begins and ends"
+    expects = callable
+    hints = (
+        "EtherType, bytes 12 and 13, says what follows: 0x0800 is IPv4, 0x0806 is ARP (28 bytes).",
+        "Two headers tell their own length in words of 4 bytes: IHL = raw[14] & 15, and TCP's Data Offset = raw[at + 12] >> 4.",
+        "The data ends where IP's Total Length says (bytes 16 and 17, counted from byte 14). What is behind it is padding.",
+    )
+    WHY = {
+        "IPv4": "IHL, the lower half of its first byte, counts words of 4 bytes",
+        "TCP": "its Data Offset, the upper half of byte 12, counts words of 4 bytes",
+        "data": "it begins behind the last header and ends where IP's Total Length says, not where the frame ends",
+        "ARP": "an ARP packet for IPv4 over Ethernet has 28 bytes; what is behind it is padding",
+        "UDP": "a UDP header has 8 bytes",
+        "ICMP": "count 8 bytes as ICMP's header",
+    }
+
+    def grade(self, function):
+        cases = samples()
+        for number, (what, raw, wanted) in enumerate(cases):
+            try:
+                got = function(raw)
+            except Exception as error:
+                return close(f"on {what} ({len(raw)} bytes) your function raised {type(error).__name__}: {error}")
+            if got is None:
+                return missing("spans_of returned nothing yet")
+            if not isinstance(got, dict):
+                return missing(f"spans_of should return a dict of name: (first, end), it returned {type(got).__name__}")
+            fault = self.fault({name: tuple(span) for name, span in got.items()}, wanted)
+            if fault:
+                return close(f"{number} of {len(cases)} frames are right; the next is {what} ({len(raw)} bytes): {fault}")
+        return done(f"{len(cases)} frames, every layer in its place")
+
+    def fault(self, got, wanted):
+        for name, span in wanted.items():
+            if name not in got:
+                return f"it has {name}, at {span[0]} to {span[1]}; yours does not name it"
+            if got[name] != span:
+                why = self.WHY.get(name)
+                said = " to ".join(map(str, got[name]))
+                return f"{name} is {span[0]} to {span[1]}, yours is {said}" + (f"; {why}" if why else "")
+        extra = [name for name in got if name not in wanted]
+        if extra:
+            return f"it has no {extra[0]}, yours has one at {' to '.join(map(str, got[extra[0]]))}"
+        return ""
+
+
+def errors(raw):
+    """What is wrong with a hand-made frame that should be an ICMP echo request, layer by layer, or ""."""
+    layers = {layer.name: layer for layer in peel(raw)}
+    broken = next((layer for layer in layers.values() if layer.error), None)
+    if broken:
+        return f"{broken.name} could not be read: {broken.error}"
+    if "IPv4" not in layers:
+        return f"EtherType 0x{int.from_bytes(raw[12:14], 'big'):04x} is not IPv4's 0x0800"
+    ip = layers["IPv4"]
+    if ip["Total Length"] != len(raw) - 14 and len(raw) > SIXTY:
+        return f"IP's Total Length says {ip['Total Length']} bytes, the frame carries {len(raw) - 14}"
+    if internet_checksum(raw[14 : 14 + ip.header]):
+        return "IP's header checksum is wrong: add up the header with zeros in its place"
+    if "ICMP" not in layers:
+        return f"IP's Protocol {ip['Protocol']} is not ICMP's 1"
+    icmp = layers["ICMP"]
+    if (icmp["Type"], icmp["Code"]) != (8, 0):
+        return f"ICMP type {icmp['Type']}, code {icmp['Code']} is not an echo request (8, 0)"
+    if internet_checksum(raw[icmp.offset : 14 + ip["Total Length"]]):
+        return "ICMP's checksum is wrong: it covers header and data, and nothing of IP"
+    return ""
+
+
+def by_hand(capture):
+    """The frames that no card of a host sent: put on a wire by the notebook."""
+    return [f for f in capture if f.sender not in capture.hosts]
+
+
+def answers(capture, frame, sender):
+    """The echo replies of `sender` to this very request: same identifier, sequence number and data."""
+    at = 14 + (frame.raw[14] & 15) * 4 + 4
+    end = 14 + int.from_bytes(frame.raw[16:18], "big")
+    asked = frame.raw[at:end]
+    replies = [f for f in capture if f.number > frame.number and f.protocol == "ICMP" and f.icmp_type == 0]
+    return [f for f in replies if f.src == frame.dst and f.raw[38 : 38 + len(asked)] == asked and (sender is None or f.sender == sender)]
+
+
+class ByHand(Exercise):
+    id = "09-by-hand"
+    title = "Hand in a capture in which the server answers an ICMP echo request that you put on the wire"
+    expects = Capture
+    hints = (
+        "14 bytes of Ethernet: to, from, 0x0800. Then 20 of IP, 8 of ICMP, and your data.",
+        'IP: struct.pack("!BBHHHBBH", 0x45, 0, length, 1, 0, 64, 1, 0) and both addresses (socket.inet_aton).',
+        "Both checksums: pack with 0, compute checksum(…) of the chapter over it, and put it in. IP's covers its header, ICMP's covers "
+        "header and data.",
+    )
+
+    def grade(self, capture):
+        made = by_hand(capture)
+        if not made:
+            sent = any(f.icmp_type == 8 for f in capture)
+            return missing("no frame in it was put on the wire by hand" + ("; the echo request came from a host's own kernel" if sent else ""))
+        best = None
+        for frame in made:
+            best = self.judge(capture, frame)
+            if best.status == "done":
+                return best
+        return best
+
+    def judge(self, capture, frame):
+        if frame.protocol == "ARP":
+            answered = any(f.arp_op == 2 and f.number > frame.number for f in capture)
+            return close("ARP" + (", and it was answered: layer 2 is right." if answered else ".") + " Now layer 3: an ICMP echo request")
+        fault = errors(frame.raw)
+        if fault:
+            return close(f"your frame of {len(frame)} bytes: {fault}")
+        hosts = {mac: host for host, _, mac, _ in capture.cards}
+        owner = capture.names.get(frame.dst)
+        if owner is None:
+            return close(f"no host here has the IP address {frame.dst}")
+        if frame.dst_mac not in hosts:
+            return close(f"no card on this wire has the MAC address {frame.dst_mac}: the frame arrived, and its receiver did not take it")
+        if hosts[frame.dst_mac] != owner:
+            return close(f"the frame is for {hosts[frame.dst_mac]}'s card, the packet for {owner}")
+        if not answers(capture, frame, None):
+            asks = any(f.arp_op == 1 and f.number > frame.number for f in capture)
+            why = f"; {owner} asks by ARP for {frame.src}, which nobody here has" if asks and frame.src not in capture.names else ""
+            return close(f"the frame is right, but the answer is not in this capture{why or '; let the wire settle before it ends'}")
+        return done(f"{len(frame)} bytes by hand, and {owner}'s kernel answered them")
+
+
+class Through(Exercise):
+    id = "09-through"
+    title = "Hand in a capture in which your own echo request crosses the router and the server answers"
+    expects = Capture
+    hints = (
+        "Two addresses, two questions: who is next on this wire, and who is the packet for in the end?",
+        'The MAC address is that of the router\'s card on the first wire (net["r1"].mac), the IP address is the server\'s.',
+        "net.wires[0].socket() puts the frame on the first wire; settle() before the capture ends.",
+    )
+
+    def grade(self, capture):
+        if len({wire for _, wire, _, _ in capture.cards}) < 2:
+            return missing('this network has one wire; take labs.network("client", labs.router("r1"), "server")')
+        made = [f for f in by_hand(capture) if f.protocol != "ARP"]
+        if not made:
+            return missing("no frame in it was put on the wire by hand")
+        frame = made[0]
+        fault = errors(frame.raw)
+        if fault:
+            return close(f"your frame of {len(frame)} bytes: {fault}")
+        owners = {mac: (host, wire) for host, wire, mac, _ in capture.cards}
+        owner, wire = owners.get(frame.dst_mac, (None, None))
+        if wire is not None and wire != frame.wire:
+            return close(f"the frame is addressed to {owner}'s MAC address, which is on the other wire: nobody here took it. Who is next on *this* wire?")
+        if owner is None:
+            return close(f"no card on this wire has the MAC address {frame.dst_mac}")
+        if capture.names.get(frame.dst) == owner:
+            return close(f"the packet is for {owner} itself, so {owner} does not pass it on")
+        crossed = [f for f in capture if f.wire != frame.wire and f.raw[34:] == frame.raw[34 : 14 + int.from_bytes(frame.raw[16:18], "big")]]
+        if not crossed:
+            late = any(f.icmp_type == 11 for f in capture)
+            return close("the router did not pass it on" + (": TTL was 1, and it said so (ICMP Time Exceeded)" if late else ""))
+        if not [f for f in answers(capture, frame, None) if f.wire == frame.wire]:
+            return close("your packet reached the second wire, but the answer is not on the first: let the wires settle, and look at the source address")
+        return done(f"TTL {frame.ttl} on the first wire, {crossed[0].ttl} on the second, and the answer came back")
+
+
+class Forward(Exercise):
+    id = "09-forward"
+    title = "Write forward(raw, own_mac, next_mac): what a router does with a frame"
+    expects = callable
+    hints = (
+        "What changes: both MAC addresses, TTL, and IP's checksum. All else is copied, options and padding too.",
+        "Four reasons to return None: another card's MAC address, no IPv4, a wrong header checksum, a TTL that would become 0.",
+        "checksum(header) of an undamaged header is 0. Compute the new one with zeros in its place, over IHL × 4 bytes.",
+    )
+
+    def grade(self, function):
+        own, after = (MACS[2], MACS[3]), MACS[4]
+        plain = packet(17, udp(b"hello"))
+        for what, body in (
+            ("a UDP datagram", plain),
+            ("a TCP segment with 1,000 bytes", packet(6, tcp(bytes(1000), bytes(12)))),
+            ("a packet with IP options", packet(17, udp(b"abc"), ROUTE)),
+            ("a packet whose new checksum carries over", carrying()),
+            ("a packet of a protocol that nobody knows", packet(253, b"?")),
+            ("a packet with TTL 2", packet(1, ECHO, ttl=2)),
+        ):
+            raw = ethernet(0x0800, body)
+            got = self.call(function, raw, own, after)
+            if isinstance(got, Exception):
+                return close(f"on {what} your function raised {type(got).__name__}: {got}")
+            if got is None:
+                if what == "a UDP datagram":
+                    return missing("forward returned nothing for an ordinary frame; it should return the bytes that leave")
+                return close(f"{what} should be passed on, yours returned None")
+            if not isinstance(got, (bytes, bytearray)):
+                return missing(f"forward should return bytes or None, it returned {type(got).__name__}")
+            fault = self.fault(raw, bytes(got), own, after)
+            if fault:
+                return close(f"{what}: {fault}")
+        damaged = ethernet(0x0800, plain[:12] + b"\x0b" + plain[13:])
+        for what, raw in (
+            ("a frame for another card", ethernet(0x0800, plain, target=MACS[5])),
+            ("an ARP request", ethernet(0x0806, ARP, target=MACS[2])),
+            ("a packet with TTL 1", ethernet(0x0800, packet(17, udp(b"late"), ttl=1))),
+            ("a packet with a damaged header", damaged),
+        ):
+            got = self.call(function, raw, own, after)
+            if isinstance(got, Exception):
+                return close(f"on {what} your function raised {type(got).__name__}: {got}")
+            if got is not None:
+                return close(f"{what} must not be passed on, yours returned {len(got)} bytes")
+        return done("good frames leave as a router sends them, the others stay")
+
+    def call(self, function, raw, own, after):
+        try:
+            return function(raw, own, after)
+        except Exception as error:
+            return error
+
+    def fault(self, raw, got, own, after):
+        """The first thing that a receiver would find wrong."""
+        if len(got) != len(raw):
+            return f"{len(raw)} bytes came in, yours returned {len(got)}"
+        if (got[:6], got[6:12]) != (after, own[1]):
+            if got[:6] == raw[:6]:
+                return "the MAC addresses are still those of the first wire"
+            return "the MAC addresses should be: to next_mac, from the leaving card (own_mac[1])"
+        if got[22] != raw[22] - 1:
+            return f"TTL should fall from {raw[22]} to {raw[22] - 1}, yours is {got[22]}"
+        end = 14 + (raw[14] & 15) * 4
+        if got[26:34] != raw[26:34]:
+            return "the IP addresses must stay as they are"
+        if internet_checksum(got[14:end]):
+            same = got[24:26] == raw[24:26]
+            return "IP's checksum is " + ("still the old one, and TTL has changed" if same else "wrong; it covers the header with its options, with zeros in its own place")
+        if got[12:24] != raw[12:22] + got[22:23] + raw[23:24] or got[26:] != raw[26:]:
+            return "something else has changed; a router copies all that it need not change"
+        return ""
+
+
+def carrying():
+    """A packet whose checksum lies so near to 0xFFFF that adding 0x0100 wraps round."""
+    for number in range(70_000):
+        body = packet(17, udp(bytes(number % 1400)), source=bytes([10, 0, number >> 8 & 255, number & 255]))
+        if 0xFF00 <= int.from_bytes(body[10:12], "big") < 0xFFFF:
+            return body
+    raise ValueError("no such packet")

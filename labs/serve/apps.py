@@ -1,0 +1,194 @@
+"""How each kind of app is run: an aiohttp application, an ASGI app, a plain function with a thread for each connection.
+
+Each runner has start(listener, context, backlog) and stop(), which are awaited on the background loop; alpn: the protocols that it
+can offer in a TLS handshake; kind and counts: what it is called, and what its server counts.
+"""
+
+import asyncio
+import inspect
+import logging
+import socket
+import threading
+
+__all__ = ["Aiohttp", "Asgi", "Threads", "runner_for"]
+
+GRACE = 0.2  # seconds for requests in progress, once the server closes
+
+
+def runner_for(app):
+    """The class that can run `app`.  TypeError for what is none of the three."""
+    if type(app).__module__.startswith("aiohttp.") and hasattr(app, "router"):
+        return Aiohttp
+    call = app if inspect.isroutine(app) else getattr(type(app), "__call__", None)
+    count = _parameters(app)
+    if inspect.iscoroutinefunction(call) and count == 3:
+        return Asgi
+    if callable(app) and not inspect.isclass(app) and not inspect.iscoroutinefunction(call) and count == 1:
+        return Threads
+    raise TypeError(
+        "expected an aiohttp web.Application, an ASGI app (async def app(scope, receive, send)) or a function handler(connection), "
+        f"got {app!r}"
+    )
+
+
+def _parameters(app):
+    """How many arguments a call must or may have by position; None if that cannot be told."""
+    try:
+        parameters = inspect.signature(app).parameters.values()
+    except (TypeError, ValueError):
+        return None
+    return sum(one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD) and one.default is one.empty for one in parameters)
+
+
+class _ToLog(logging.Handler):
+    """What a framework would print, into the server's log."""
+
+    def __init__(self, log):
+        super().__init__(logging.ERROR)
+        self.log = log
+
+    def emit(self, record):
+        self.log.add(record.getMessage(), record.exc_info[1] if record.exc_info else None)
+
+
+def _logger(server):
+    logger = logging.Logger("labs.serve")  # by itself: no handler of the notebook hears it
+    logger.addHandler(_ToLog(server.log))
+    return logger
+
+
+class Aiohttp:
+    """An aiohttp web.Application on the background loop."""
+
+    kind, counts, alpn = "aiohttp", "request", ("http/1.1",)
+
+    def __init__(self, app, server):
+        self.app, self.server, self.runner = app, server, None
+
+    async def start(self, listener, context, backlog):
+        from aiohttp import web
+        from aiohttp.abc import AbstractAccessLogger
+
+        server = self.server
+
+        class Count(AbstractAccessLogger):
+            def log(self, request, response, time):
+                server.requests += 1
+
+        if getattr(self.app, "_loop", None) is not None and self.app._loop.is_closed():
+            self.app._loop = None  # it ran before, on a loop that is gone; aiohttp 3 keeps an app to its first loop for ever
+        logger = _logger(server)
+        self.runner = web.AppRunner(self.app, access_log_class=Count, access_log=logger, logger=logger, shutdown_timeout=GRACE)
+        await self.runner.setup()
+        await web.SockSite(self.runner, listener, ssl_context=context, backlog=backlog).start()
+
+    async def stop(self):
+        if self.runner:
+            await self.runner.cleanup()
+
+
+class Asgi:
+    """An ASGI app (asgi.readthedocs.io), carried by hypercorn: HTTP/1.1, and HTTP/2 by ALPN or prior knowledge."""
+
+    kind, counts, alpn = "ASGI", "request", ("h2", "http/1.1")
+
+    def __init__(self, app, server):
+        self.app, self.server, self.task = app, server, None
+
+    async def _counted(self, scope, receive, send):
+        self.server.requests += scope["type"] != "lifespan"
+        await self.app(scope, receive, send)
+
+    async def start(self, listener, context, backlog):
+        from hypercorn.asyncio import serve
+        from hypercorn.config import Config, Sockets
+
+        ready, self.ending = asyncio.Event(), asyncio.Event()
+
+        class Handed(Config):
+            """hypercorn opens sockets by name and certificates by path; ours are here already."""
+
+            ssl_enabled = context is not None
+
+            def create_ssl_context(self):
+                return context
+
+            def create_sockets(self):  # called when the app has started up
+                ready.set()
+                return Sockets([listener] if context else [], [] if context else [listener], [])
+
+        config = Handed()
+        config.errorlog, config.accesslog, config.backlog = _logger(self.server), None, backlog
+        config.graceful_timeout, config.shutdown_timeout, config.startup_timeout = GRACE, GRACE, 5.0
+        self.task = asyncio.create_task(serve(self._counted, config, shutdown_trigger=self.ending.wait, mode="asgi"))
+        waiting = asyncio.create_task(ready.wait())
+        await asyncio.wait([self.task, waiting], return_when=asyncio.FIRST_COMPLETED)
+        waiting.cancel()
+        if self.task.done():
+            self.task.result()  # raises what the app raised
+
+    async def stop(self):
+        if self.task:
+            self.ending.set()
+            await self.task
+
+
+class Threads:
+    """A function that is called with each connection, in a thread of its own; the connection is closed when it returns."""
+
+    kind, counts, alpn = "threads", "connection", ()
+
+    def __init__(self, handler, server):
+        self.handler, self.server, self.running, self.listener = handler, server, {}, None
+
+    async def start(self, listener, context, backlog):
+        self.listener, self.context, self.loop = listener, context, asyncio.get_running_loop()
+        self.loop.add_reader(listener, self._accept)
+
+    def _accept(self):
+        try:
+            connection, address = self.listener.accept()
+        except OSError:  # gone again
+            return
+        connection.setblocking(True)
+        self.server.requests += 1
+        thread = threading.Thread(target=self._handle, args=(connection,), name=f"{self.server.host}:{self.server.port}", daemon=True)
+        self.running[thread] = connection
+        thread.start()
+
+    def _handle(self, connection):
+        try:
+            if self.context:
+                connection = self._encrypted(connection)
+            if connection:
+                self.handler(connection)
+        except Exception as error:
+            if not (self.server.closed and isinstance(error, OSError)):  # we cut it ourselves
+                self.server.log.add(f"in {getattr(self.handler, '__name__', 'the handler')}", error)
+        finally:
+            self.running.pop(threading.current_thread()).close()
+
+    def _encrypted(self, connection):
+        """The connection after its TLS handshake; None when that failed."""
+        encrypted = self.context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+        self.running[threading.current_thread()] = encrypted  # before we wait for anything: it must be possible to close it
+        self.listener.accepted.add(encrypted)
+        try:
+            encrypted.do_handshake()
+            return encrypted
+        except OSError as error:
+            self.server.log.append(f"TLS handshake failed: {error}")
+
+    async def stop(self):
+        if not self.listener:
+            return
+        self.loop.remove_reader(self.listener)
+        self.listener.close()
+        for connection in list(self.running.values()):  # who waits for a request reads the end of the stream; who answers one may finish
+            try:
+                socket.socket.shutdown(connection, socket.SHUT_RD)
+            except OSError:
+                pass
+        end = self.loop.time() + GRACE
+        while self.running and self.loop.time() < end:
+            await asyncio.sleep(0.001)

@@ -1,0 +1,149 @@
+"""Certificates for servers of the lab, signed by an authority (CA) that only the lab's own clients trust.
+
+    shop = labs.certificate("shop.test")                     a new CA, and a certificate that it signed
+    mail = shop.authority.issue("mail.test", "10.0.0.2")     another one from the same CA
+
+Keys are Ed25519 (RFC 8410): their signatures always have 64 bytes, so a handshake has the same length in every run.
+Private keys live in memory.  OpenSSL reads them from a file only, so for that moment there is one that no folder lists.
+Chapter 09-osi-model uses it as it is; 14-why-do-we-need-certificates looks into what is signed.
+"""
+
+import os
+import ssl
+import tempfile
+from contextlib import contextmanager
+from datetime import datetime, timedelta, timezone
+from ipaddress import ip_address
+
+__all__ = ["Authority", "Certificate", "certificate"]
+
+VALID = timedelta(days=30)
+
+
+def certificate(*names):
+    """A certificate for `names` (host names or IP addresses), signed by a CA made for it.  See Authority.issue."""
+    return Authority().issue(*names)
+
+
+class Authority:
+    """A certificate authority: a key, and a certificate for it that the authority signed itself (RFC 5280 §3.2)."""
+
+    def __init__(self, name="labs CA"):
+        self.name, self._key = name, _new_key()
+        self._made = _sign(_subject(name), self._key.public_key(), _subject(name), self._key, [(_constraints(ca=True), True)])
+        self.pem = _pem(self._made)  # str; public
+
+    def issue(self, *names):
+        """A certificate for one name or several: "shop.test", "10.0.0.2".  Chapter 14-why-do-we-need-certificates.
+
+        The names stand in subjectAltName, where clients look for them (RFC 9525 §6.3).
+        """
+        if not names or not all(isinstance(name, str) and name for name in names):
+            raise ValueError(f"expected one name or more, such as 'shop.test' or '10.0.0.2', got {names!r}")
+        from cryptography import x509
+
+        key, alternatives = _new_key(), x509.SubjectAlternativeName([_general_name(name) for name in names])
+        extensions = [(_constraints(ca=False), True), (alternatives, False)]
+        made = _sign(_subject(names[0]), key.public_key(), self._made.subject, self._key, extensions)
+        return Certificate(self, names, made, key)
+
+    def client_context(self):
+        """An SSLContext that trusts this CA and no other, and checks the server's name."""
+        return ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cadata=self.pem)
+
+    def __repr__(self):
+        return f"certificate authority {self.name!r}"
+
+
+class Certificate:
+    """A certificate, its private key and the CA that signed it.  names: what it is for; pem: the certificate as text."""
+
+    def __init__(self, authority, names, made, key):
+        self.authority, self.names, self.pem, self._key = authority, tuple(names), _pem(made), key
+
+    def server_context(self):
+        """A new SSLContext for the server's side: it shows this certificate, and sends no session tickets unless told to.
+
+        Tickets (num_tickets > 0) are records that the server sends by itself behind the handshake, RFC 8446 §4.6.1.
+        """
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.num_tickets = 0
+        with _unlisted(self.pem.encode() + _key_pem(self._key)) as path:
+            context.load_cert_chain(path)
+        return context
+
+    def client_context(self):
+        """A new SSLContext for the client's side: it trusts the CA that signed this certificate, and no other."""
+        return self.authority.client_context()
+
+    def __repr__(self):
+        return f"certificate for {', '.join(self.names)}, signed by {self.authority.name!r}"
+
+
+def _new_key():
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    return Ed25519PrivateKey.generate()
+
+
+def _subject(name):
+    from cryptography import x509
+
+    return x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name[:64])])  # RFC 5280 §A.1: 64 characters at most
+
+
+def _general_name(name):
+    from cryptography import x509
+
+    try:
+        return x509.IPAddress(ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)
+
+
+def _constraints(ca):
+    from cryptography import x509
+
+    return x509.BasicConstraints(ca=ca, path_length=None)
+
+
+def _sign(subject, public_key, issuer, signer, extensions):
+    """A certificate.  Its serial number has a fixed length, because lengths on the wire should not differ from run to run."""
+    from cryptography import x509
+
+    now = datetime.now(timezone.utc)
+    serial = int.from_bytes(b"\x40" + os.urandom(15), "big")
+    made = x509.CertificateBuilder().subject_name(subject).issuer_name(issuer).public_key(public_key).serial_number(serial)
+    made = made.not_valid_before(now - timedelta(days=1)).not_valid_after(now + VALID)  # a day for clocks that differ
+    known = x509.SubjectKeyIdentifier.from_public_key(public_key)
+    by = x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key())
+    for extension, critical in [*extensions, (known, False), (by, False)]:
+        made = made.add_extension(extension, critical)
+    return made.sign(signer, None)  # Ed25519 brings its own hash
+
+
+def _pem(made):
+    from cryptography.hazmat.primitives.serialization import Encoding
+
+    return made.public_bytes(Encoding.PEM).decode()
+
+
+def _key_pem(key):
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+
+@contextmanager
+def _unlisted(content):
+    """A path that OpenSSL can open while the `with` lasts: a file in memory (memfd_create(2)), or else one that is deleted."""
+    if hasattr(os, "memfd_create"):
+        file = os.fdopen(os.memfd_create("key", os.MFD_CLOEXEC), "wb")
+        path = f"/proc/self/fd/{file.fileno()}"
+    else:
+        file = tempfile.NamedTemporaryFile()
+        path = file.name
+    with file:
+        file.write(content)
+        file.flush()
+        yield path

@@ -1,0 +1,173 @@
+"""An httpx.Client inside a host: host.http().
+
+httpx asks a transport for responses, and the transport's connection pool (httpcore) asks a network backend for streams.  Ours opens
+them in the host, and knows the network's names instead of asking a resolver.  All else is httpx as everybody knows it.
+Chapter 02-polling uses it.
+"""
+
+import select
+import socket
+import ssl
+import weakref
+from contextlib import contextmanager
+
+import httpcore
+import httpx
+
+__all__ = ["http_client"]
+
+
+def http_client(host, http2=False, verify=True, timeout=10.0, names=None, **how):
+    """An httpx.Client whose connections start in `host`; see Host.http."""
+    if http2 not in (False, True, "only"):
+        raise ValueError(f'expected http2 to be False, True or "only", got {http2!r}')
+    names = {name: to if isinstance(to, str) else to.address for name, to in (names or {}).items()}
+    limits = how.pop("limits", httpx.Limits())
+    transport = Transport(_Backend(host, names), _context(verify), http2, limits)
+    lab = host._lab
+    lab.at_close.append(_closer(weakref.ref(transport)))
+    how.setdefault("trust_env", False)  # proxies of this machine are not in the lab
+    return httpx.Client(transport=transport, timeout=timeout, **how)
+
+
+def _context(verify):
+    if isinstance(verify, ssl.SSLContext):
+        return verify
+    if hasattr(verify, "client_context"):  # a certificate of the lab, or the authority that signed it
+        return verify.client_context()
+    if not isinstance(verify, bool):
+        raise TypeError(f"expected verify to be True, False, an ssl.SSLContext or a labs.certificate(…), got {verify!r}")
+    return httpx.create_ssl_context(verify=verify, trust_env=False)
+
+
+def _closer(transport):
+    def close():
+        if (still := transport()) is not None:
+            still.close()
+
+    return close
+
+
+class Transport(httpx.BaseTransport):
+    """What httpx.Client sends requests through: a pool of connections that start in a host."""
+
+    def __init__(self, backend, context, http2, limits):
+        self._pool = httpcore.ConnectionPool(
+            ssl_context=context, http1=http2 != "only", http2=bool(http2), network_backend=backend,
+            max_connections=limits.max_connections, max_keepalive_connections=limits.max_keepalive_connections,
+            keepalive_expiry=limits.keepalive_expiry,
+        )  # fmt: skip
+
+    def handle_request(self, request):
+        url = request.url
+        asked = httpcore.Request(
+            request.method,
+            httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
+            headers=request.headers.raw, content=request.stream, extensions=request.extensions,
+        )  # fmt: skip
+        with _as_httpx():
+            got = self._pool.handle_request(asked)
+        return httpx.Response(got.status, headers=got.headers, stream=_Body(got.stream), extensions=got.extensions)
+
+    def close(self):
+        self._pool.close()
+
+
+class _Body(httpx.SyncByteStream):
+    def __init__(self, stream):
+        self._stream = stream
+
+    def __iter__(self):
+        with _as_httpx():
+            yield from self._stream
+
+    def close(self):
+        self._stream.close()
+
+
+@contextmanager
+def _as_httpx():
+    """httpcore's exceptions as httpx's, which have the same names."""
+    try:
+        yield
+    except Exception as error:
+        same = next((getattr(httpx, kind.__name__) for kind in type(error).__mro__ if kind.__module__.startswith("httpcore") and hasattr(httpx, kind.__name__)), None)
+        if same is None:
+            raise
+        raise same(str(error)) from error
+
+
+class _Backend(httpcore.NetworkBackend):
+    """Opens connections in a host."""
+
+    def __init__(self, host, names):
+        self._host, self._names = host, names
+
+    def connect_tcp(self, host, port, timeout=None, local_address=None, socket_options=None):
+        try:
+            made = self._host.connect(self._names.get(host, "127.0.0.1" if host == "localhost" else host), port, timeout=timeout)
+        except TimeoutError as error:
+            raise httpcore.ConnectTimeout(str(error)) from error
+        except (OSError, ValueError) as error:  # ValueError: no such name
+            raise httpcore.ConnectError(error.strerror if isinstance(error, OSError) and error.strerror else str(error)) from error
+        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # as httpcore does
+        for option in socket_options or ():
+            made.setsockopt(*option)
+        return _Stream(made)
+
+
+class _Stream(httpcore.NetworkStream):
+    """A connected socket as httpcore wants it: every wait has a timeout, every failure is one of httpcore's."""
+
+    def __init__(self, sock):
+        self._sock = sock
+
+    def read(self, max_bytes, timeout=None):
+        with self._errors(timeout, httpcore.ReadTimeout, httpcore.ReadError, "sent nothing for"):
+            return self._sock.recv(max_bytes)
+
+    def write(self, buffer, timeout=None):
+        with self._errors(timeout, httpcore.WriteTimeout, httpcore.WriteError, "took nothing for"):
+            self._sock.sendall(buffer)
+
+    def start_tls(self, ssl_context, server_hostname=None, timeout=None):
+        with self._errors(timeout, httpcore.ConnectTimeout, httpcore.ConnectError, "did not finish the TLS handshake within"):
+            try:
+                return _Stream(ssl_context.wrap_socket(self._sock, server_hostname=server_hostname))
+            except BaseException:
+                self.close()
+                raise
+
+    @contextmanager
+    def _errors(self, timeout, late, failed, says):
+        peer = "the server"
+        try:
+            peer = "%s port %d" % self._sock.getpeername()[:2]
+            self._sock.settimeout(timeout)
+            yield
+        except TimeoutError as error:
+            raise late(f"{peer} {says} {timeout:g} s") from error
+        except ssl.SSLCertVerificationError as error:
+            raise failed(f"{error.verify_message}: the certificate of {peer} is not to be trusted; was http(verify=…) given the certificate?") from error
+        except OSError as error:
+            raise failed(f"{error.strerror or error} ({peer})") from error
+
+    def close(self):
+        self._sock.close()
+
+    def get_extra_info(self, info):
+        if info == "ssl_object":
+            return self._sock if isinstance(self._sock, ssl.SSLSocket) else None  # it has the methods that matter: version(), cipher() …
+        if info == "socket":
+            return self._sock
+        if info == "client_addr":
+            return self._sock.getsockname()
+        if info == "server_addr":
+            return self._sock.getpeername()
+        if info == "is_readable":  # an idle connection with something to read: the server has closed it
+            if self._sock.fileno() < 0:
+                return True
+            poll = select.poll()
+            poll.register(self._sock, select.POLLIN)
+            return bool(poll.poll(0))
+        return None

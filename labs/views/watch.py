@@ -1,0 +1,52 @@
+"""Read values again and again in the background, and note when they change.  Lanes and Gauge use it."""
+
+import threading
+import time
+
+__all__ = ["Watch"]
+
+
+class Watch:
+    """`with Watch(read, note, every):` notes what read() gives, {name: value}: note(name, value, time in ns) at first and at each change.
+
+    It misses what lasts less than `every` seconds.  An error in read() ends the watch and is raised at the end of the `with`.
+    """
+
+    def __init__(self, read, note, every=0.001):
+        if not callable(read):
+            raise TypeError(f"expected a function that gives {{name: value}}, got {read!r}")
+        self._read, self._note, self._every = read, note, every
+        self._over, self._error, self._last, self._lock = threading.Event(), None, {}, threading.Lock()
+        self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
+
+    def look(self):
+        """Read now; whoever has just changed something calls this, and need not wait for the next turn."""
+        with self._lock:
+            values = self._read()
+            while values != self._last and values != (again := self._read()):
+                values = again  # it changed while it was being read: half old, half new
+            now = time.time_ns()
+            for name, value in values.items():
+                if name not in self._last or self._last[name] != value:
+                    self._note(name, value, now)
+            self._last = values
+
+    def _run(self):
+        try:
+            while not self._over.wait(self._every):
+                self.look()
+        except Exception as error:  # said at the end of the `with`, not in the middle of somebody else's output
+            self._error = error
+
+    def __enter__(self):
+        self.look()
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind, *_):
+        self._over.set()
+        self._thread.join()
+        if kind is None:
+            if self._error is not None:
+                raise self._error
+            self.look()
