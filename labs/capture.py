@@ -107,6 +107,12 @@ class Capture:
     def _with(self, frames):
         return Capture(frames, self.hosts, self.names, self.origin, self.missed, self.cards)
 
+    def wait(self, match, timeout=5.0):
+        """While the capture runs: wait for a frame for which match(frame) is true, and return it.  LabError after `timeout` seconds."""
+        if self._live is None:
+            raise LabError("this capture is complete, nothing more will come; use where(…) to look for a frame")
+        return self._live.wait(match, timeout)
+
     def where(self, predicate):
         """The frames for which predicate(frame) is true, as a Capture: cap.where(lambda f: f.syn)."""
         return self._with([frame for frame in self.frames if predicate(frame)])
@@ -176,7 +182,7 @@ class _Live:
             end = os.fstat(self.fd).st_size
         else:
             reply, _ = lab.ask("settle", timeout=SETTLED)  # what is on its way belongs to it
-            end, missed = reply["at"], reply["missed"] - self.missed
+            end, missed, self.number = reply["at"], reply["missed"] - self.missed, reply["number"]
         raw = bytearray()
         while len(raw) < end - self.start and (part := os.pread(self.fd, end - self.start - len(raw), self.start + len(raw))):
             raw += part
@@ -188,6 +194,15 @@ class _Live:
             return frame
 
         return log.read(bytes(raw), [card[:2] for card in self.capture.cards], self.epoch, make), missed
+
+    def wait(self, match, timeout):
+        deadline = time.monotonic() + timeout
+        while (left := deadline - time.monotonic()) > 0:
+            frames, _ = self.so_far()
+            if found := next(filter(match, frames), None):
+                return found
+            self.network._lab.ask("more", number=self.number, timeout=left)
+        raise LabError(f"no frame came within {timeout:g} s for which {getattr(match, '__name__', 'the function')} is true")
 
     def end(self):
         try:

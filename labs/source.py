@@ -48,10 +48,10 @@ def source(name):
     module = inspect.getmodule(thing)
     if module is None or module.__name__.partition(".")[0] != "labs":
         raise TypeError(f"expected something of labs, got {name!r}; for the rest of Python there is inspect.getsource")
-    lines, first = inspect.getsourcelines(thing)
+    lines, _ = inspect.getsourcelines(thing)
     where = module.__name__.replace(".", "/") + ("/__init__.py" if hasattr(module, "__path__") else ".py")
     if not isinstance(thing, types.ModuleType):
-        where += f", lines {first} to {first + len(lines) - 1}"
+        where += f", {thing.__qualname__}"
     return Source(where, textwrap.dedent("".join(lines)).rstrip())
 
 

@@ -151,4 +151,5 @@ def _after_fork():
             channel.close()
 
 
-os.register_at_fork(after_in_child=_after_fork)
+if hasattr(os, "register_at_fork"):  # Windows cannot fork, nor make a network; it can show recordings
+    os.register_at_fork(after_in_child=_after_fork)

@@ -379,6 +379,10 @@ class Lab:
         self.drain()
         self.waiting.append((channel, "settle", partial(self.settled, self.number), now() + int(timeout * 1e9)))
 
+    def do_more(self, channel, fds, made, number, timeout):
+        """Answer when a frame later than `number` has entered a wire."""
+        self.waiting.append((channel, "settle", lambda: self.number > number, now() + int(timeout * 1e9)))
+
     def do_judged(self, channel, fds, made, wire, timeout):
         """Answer when the rules of a wire have said what they have to say of all that was sent so far."""
         self.drain()
