@@ -51,8 +51,7 @@ with mine.wire.rule(nth_data_segment(2), drop=True), mine.capture() as my_retran
     end = mine["client"].connect(mine["server"], 80)
     other, _ = door.accept()
     end.sendall(bytes(4000))
-    while not any(f.lost for f in my_retransmission):
-        pass
+    my_retransmission.wait(lambda f: f.lost)
 my_retransmission = my_retransmission.where(lambda f: f.payload_length)[:2]
 labs.exercise("24-retransmission").check(my_retransmission)
 # %% 24-zero-window: the window closes, and the capture ends before it opens
@@ -63,8 +62,7 @@ with mine.capture() as my_zero_window:
     end = mine["client"].connect(mine["server"], 80)
     other, _ = door.accept()
     end.send(bytes(50_000))
-    while not any(f.sender == "server" and f.window == 0 and f.is_ack for f in my_zero_window):
-        pass
+    my_zero_window.wait(lambda f: f.sender == "server" and f.window == 0 and f.is_ack)
 labs.exercise("24-zero-window").check(my_zero_window)
 # %% 24-reorder: sorts by sequence number and keeps every copy
 def put_in_order(frames):
