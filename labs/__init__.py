@@ -26,6 +26,7 @@ _HOME = {
     "doctor": "labs.network.doctor",
     "source": "labs.source",
     "certificate": "labs.serve",
+    "tls": "labs.session",
 }
 __all__ = sorted(_HOME)
 __version__ = "0.1.0"

@@ -16,8 +16,11 @@ sys.path.insert(0, str(Path(__file__).parent))
 from tls_handshake import converse  # noqa: E402
 
 from labs.decode import DecodeError, peel_application  # noqa: E402
-from labs.decode.tls import HANDSHAKES, SUITES, Record, _Keys, decrypt, records  # noqa: E402
+from labs.decode.tls import Record, decrypt, records  # noqa: E402
+from labs.decode.tls_keys import Keys13  # noqa: E402
+from labs.decode.tls_names import HANDSHAKES, SUITES  # noqa: E402
 
+TLS13 = (0x1301, 0x1302, 0x1303)
 REQUEST, ANSWER = b"GET / HTTP/1.1\r\n\r\n", b'{"ok": true}'
 
 
@@ -53,7 +56,7 @@ def assert_opened(keylog, up, down):
     return plains
 
 
-@pytest.mark.parametrize("suite", [name for name, _, _ in SUITES.values()])
+@pytest.mark.parametrize("suite", [SUITES[number].name for number in TLS13])
 @pytest.mark.parametrize("curve", ["", "secp384r1"], ids=["", "retry"])
 def test_every_suite(suite, curve, tmp_path):
     conf = tmp_path / "openssl.cnf"
@@ -88,10 +91,10 @@ def test_plaintext_lies_over_ciphertext(talk):
 
 def test_a_missing_key_is_named(talk):
     keylog, up, down = talk
-    with pytest.raises(DecodeError, match="CLIENT_HANDSHAKE_TRAFFIC_SECRET of .* none came. Set keylog_filename"):
+    with pytest.raises(DecodeError, match="no CLIENT_HANDSHAKE_TRAFFIC_SECRET of this connection. Set keylog_filename"):
         decrypt("", up, down)
     for label in ("SERVER_HANDSHAKE_TRAFFIC_SECRET", "CLIENT_TRAFFIC_SECRET_0", "SERVER_TRAFFIC_SECRET_0"):
-        with pytest.raises(DecodeError, match=f"{label} .*none came"):
+        with pytest.raises(DecodeError, match=f"no {label} of|tag does not match"):
             decrypt("".join(line for line in keylog.splitlines(True) if not line.startswith(label)), up, down)
 
 
@@ -101,7 +104,7 @@ def test_a_wrong_secret_is_named(talk):
         wrong = re.sub(rf"({label} \w+ )(\w\w)", lambda m: m[1] + f"{int(m[2], 16) ^ 1:02x}", keylog)
         with pytest.raises(DecodeError, match="tag does not match"):
             decrypt(wrong, up, down)
-    with pytest.raises(DecodeError, match="of 48 bytes|of 32 bytes"):
+    with pytest.raises(DecodeError, match="should have 48 bytes, and has|should have 32 bytes, and has"):
         decrypt(re.sub(r"(CLIENT_HANDSHAKE_TRAFFIC_SECRET \w+ \w{20})\w+", r"\1", keylog), up, down)
     with pytest.raises(DecodeError, match="hexadecimal"):
         decrypt(re.sub(r"(CLIENT_HANDSHAKE_TRAFFIC_SECRET \w+ )\w\w", r"\1zz", keylog), up, down)
@@ -109,7 +112,7 @@ def test_a_wrong_secret_is_named(talk):
 
 def test_another_connection(talk, tmp_path):
     other = converse(str(tmp_path))
-    with pytest.raises(DecodeError, match="none came"):
+    with pytest.raises(DecodeError, match="no CLIENT_HANDSHAKE_TRAFFIC_SECRET"):
         decrypt(other[0], talk[1], talk[2])
     assert_opened(other[0] + "# a comment\n\n" + talk[0], talk[1], talk[2])  # a key log holds many connections
 
@@ -124,17 +127,16 @@ def test_changed_and_missing_bytes(talk):
         decrypt(keylog, up, b"")
     with pytest.raises(DecodeError, match="ServerHello"):
         decrypt(keylog, up, up)
-    with pytest.raises(DecodeError, match="from its first byte"):
+    with pytest.raises(DecodeError, match="begins at byte 0 of its stream"):
         decrypt(keylog, up[7:], down)
     second = next(r for r in records(down) if r.type == 23)
     with pytest.raises(DecodeError, match="tag does not match"):
         decrypt(keylog, up, down[: second.offset] + down[second.body + second.length :])
 
 
-def test_tls_1_2_is_refused_by_name(tmp_path):
-    keylog, up, down, _ = converse(str(tmp_path), version=ssl.TLSVersion.TLSv1_2)
-    with pytest.raises(DecodeError, match="TLS_AES_128_GCM_SHA256.* the server chose 0x"):
-        decrypt(keylog, up, down)
+def test_tls_1_2(tmp_path):
+    plains = decrypt(*converse(str(tmp_path), version=ssl.TLSVersion.TLSv1_2)[:3])
+    assert said(plains, "client") == REQUEST and said(plains, "server") == ANSWER
 
 
 def test_every_cut_opens_or_says_why(talk):
@@ -173,7 +175,7 @@ def test_any_bytes(up, down, keylog):
             pass
 
 
-@pytest.mark.parametrize("suite", SUITES)
+@pytest.mark.parametrize("suite", TLS13)
 def test_key_update_and_padding(suite, talk):
     """Records that Python's ssl cannot be made to send, sealed here: a KeyUpdate, then data with padding under the next keys."""
     size = 48 if suite == 0x1302 else 32
@@ -185,11 +187,11 @@ def test_key_update_and_padding(suite, talk):
 
     def seal(keys, inner):
         header = b"\x17\x03\x03" + (len(inner) + 16).to_bytes(2, "big")
-        nonce = (keys.iv ^ keys.count).to_bytes(12, "big")
+        nonce = (int.from_bytes(keys.iv, "big") ^ keys.count).to_bytes(12, "big")
         keys.count += 1
         return header + keys.cipher.encrypt(nonce, inner, header)
 
-    handshake, first = _Keys(bytes(size), suite), _Keys(b"\1" * size, suite)
+    handshake, first = Keys13(bytes(size), SUITES[suite]), Keys13(b"\1" * size, SUITES[suite])
     second, finished = first.updated(), bytes([20, 0, 0, size]) + bytes(size)
     down = clear(2, hello) + bytes.fromhex("140303000101")
     down += seal(handshake, finished[:10] + b"\x16") + seal(handshake, finished[10:] + b"\x16")  # a message over two records

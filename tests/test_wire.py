@@ -1,6 +1,8 @@
 """The wire: what it does to frames when told to, and that it does nothing else."""
 
 import statistics
+import subprocess
+import sys
 import threading
 import time
 from types import SimpleNamespace
@@ -471,22 +473,28 @@ def test_a_whole_connection_reads_back(net):
     assert stream(cap, "client") == b"question" * 1000 and stream(cap, "server") == b"answer"
 
 
-def test_a_busy_interpreter_does_not_stop_the_wire(net, capsys):
-    """A wire that stood still while this interpreter computes would show as milliseconds by the hundred.
+COMPUTE = "import time\nend = time.monotonic() + 0.7\nwhile time.monotonic() < end: sum(range(1000))"
 
-    The bound is wide, and the best of three counts: other programs of this machine are not what is tested.
+
+def test_a_busy_interpreter_does_not_stop_the_wire(net, capsys):
+    """A wire that waited for this interpreter would take milliseconds for every round trip, or stand still for 0.7 s.
+
+    Other programs of this machine are not what is tested: where they are in the way, the same is measured while another
+    process computes just as much, and ours must not be far worse.
     """
 
-    def compute():
-        end = time.monotonic() + 0.7
-        while time.monotonic() < end:
-            sum(range(1000))
-
-    figures = []
-    while not figures or figures[-1][2] >= 0.005 and len(figures) < 3:
+    def figures(compute):
         took = round_trips_between_processes(*connected(*net), 0.6, compute)
-        figures.append((len(took), took[len(took) // 2], took[len(took) * 99 // 100]))
-    count, middle, p99 = figures[-1]
+        return len(took), took[len(took) // 2], took[len(took) * 99 // 100]
+
+    ours = figures(lambda: exec(COMPUTE, {}))
     with capsys.disabled():
-        print(f" [{net.link}: {count} round trips, median {middle * 1e6:.0f} µs, p99 {p99 * 1e6:.0f} µs]", end="")
-    assert p99 < 0.005, figures
+        print(f" [{net.link}: {ours[0]} round trips, median {ours[1] * 1e6:.0f} µs, p99 {ours[2] * 1e6:.0f} µs]", end="")
+    assert ours[1] < 0.002
+    tries = [ours[2]]
+    while min(tries) >= 0.005 and len(tries) < 4:
+        bound = 3 * figures(lambda: subprocess.run([sys.executable, "-c", COMPUTE], check=True))[2]
+        if min(tries) < bound:
+            return
+        tries.append(figures(lambda: exec(COMPUTE, {}))[2])
+    assert min(tries) < 0.005, f"p99 of {tries} s; with another process computing {bound / 3} s"

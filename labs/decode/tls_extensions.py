@@ -23,8 +23,9 @@ def extensions(r, message):
         return  # in TLS 1.2 a hello may end without any
     block = r.inside(r.number("Extensions Length", 2))
     while block.left:
-        kind = block.number("Extension Type", 2, EXTENSIONS)
-        length = block.number("Extension Length", 2)
+        kind = int.from_bytes(block.peek(2), "big")
+        block.number(called(kind, EXTENSIONS), 2, meaning="type of an extension")
+        length = block.number("Length", 2, meaning="bytes")
         content = block.inside(length)
         outer, content.see = block.see, SEE.get(kind, block.see)
         decode = DECODERS.get(kind)

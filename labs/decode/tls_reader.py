@@ -54,7 +54,7 @@ class Reader:
         return self.data(name, length, text, meaning, varies)
 
     def list(self, name, size, each, names):
-        """A vector of numbers of `each` bytes: a field with all of them, the value a list."""
+        """A vector of numbers of `each` bytes: a field with all of them, the value a tuple."""
         length = self.number(f"{name} Length", size)
         self.items(name, length, each, names)
 
@@ -62,7 +62,7 @@ class Reader:
         """Numbers of `each` bytes that fill `length` bytes."""
         need(self.at, self.end, length, name)
         raw = self.raw[self.at : self.at + length]
-        values = [int.from_bytes(raw[i : i + each], "big") for i in range(0, len(raw), each)]
+        values = tuple(int.from_bytes(raw[i : i + each], "big") for i in range(0, len(raw), each))
         if values:
             self._add(name, values, ", ".join(called(value, names, each) for value in values), "", length, False)
 

@@ -66,24 +66,28 @@ class Host:
             raise
         return made
 
+    def resolve(self, name):
+        """The address of a host of this network by its name, "server" → "10.0.0.2"; an address stays as it is.  ValueError for others."""
+        address = self._names.get(name, "127.0.0.1" if name == "localhost" else name)
+        try:
+            socket.inet_pton(socket.AF_INET6 if ":" in address else socket.AF_INET, address.split("%")[0])
+        except (OSError, ValueError):  # this machine's resolver would look it up outside the lab
+            hosts = ", ".join(self._names)
+            raise ValueError(f"expected a host of this network ({hosts}) or an address such as '10.0.0.2', got {name!r}") from None
+        return address
+
     def connect(self, to, port, wait=True, timeout=PATIENCE):
         """A TCP socket connected to `port` of another host (a Host, its name, or an address).
 
         With wait=False it returns as soon as the kernel has been told to connect: the SYN is then on its way, or held on the wire.
         """
         _check_port(port)
-        address = to.address if isinstance(to, Host) else self._names.get(to, to) if isinstance(to, str) else to
-        if not isinstance(address, str):
+        if not isinstance(to, (Host, str)):
             raise TypeError(f"expected a Host or an address such as '10.0.0.2', got {to!r}")
         if isinstance(to, Host) and to._lab is not self._lab:
             raise ValueError(f"expected a host of {self.name}'s network, got {to!r} of another one: no wire joins them")
-        family = socket.AF_INET6 if ":" in address else socket.AF_INET
-        try:
-            socket.inet_pton(family, address.split("%")[0])
-        except (OSError, ValueError):  # a name would be looked up by this machine, outside the lab
-            hosts = ", ".join(self._names)
-            raise ValueError(f"expected a host of this network ({hosts}) or an address such as '10.0.0.2', got {to!r}") from None
-        made = self.socket(family)
+        address = to.address if isinstance(to, Host) else self.resolve(to)
+        made = self.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
         try:
             if wait:
                 made.settimeout(timeout)

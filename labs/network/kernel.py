@@ -109,7 +109,7 @@ def counters(read):
 def accept_queue(listener):
     """(connections that wait for accept(), backlog) of a listening socket of this notebook.  Chapter 18 reads it.
 
-    tcp(7), TCP_INFO: on a listening socket the fields tcpi_unacked and tcpi_sacked hold these two (net/ipv4/tcp.c, tcp_get_info).
+    tcp(7), TCP_INFO: on a listening socket tcpi_unacked and tcpi_sacked hold these two (net/ipv4/tcp.c, tcp_get_info).
     """
     if not listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
         raise ValueError("expected a socket that listens: only that one has an accept queue")

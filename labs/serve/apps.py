@@ -1,7 +1,7 @@
 """How each kind of app is run: an aiohttp application, an ASGI app, a plain function with a thread for each connection.
 
-Each runner has start(listener, context, backlog) and stop(), which are awaited on the background loop; alpn: the protocols that it
-can offer in a TLS handshake; kind and counts: what it is called, and what its server counts.
+Each runner has start(listener, context, backlog) and stop(), which are awaited on the background loop; alpn: the protocols that
+it can offer in a TLS handshake; kind and counts: what it is called, and what its server counts.
 """
 
 import asyncio
@@ -19,15 +19,15 @@ def runner_for(app):
     """The class that can run `app`.  TypeError for what is none of the three."""
     if type(app).__module__.startswith("aiohttp.") and hasattr(app, "router"):
         return Aiohttp
-    call = app if inspect.isroutine(app) else getattr(type(app), "__call__", None)
+    call = app if inspect.isroutine(app) else getattr(type(app), "__call__", None)  # noqa: B004  (it may be an async one)
     count = _parameters(app)
     if inspect.iscoroutinefunction(call) and count == 3:
         return Asgi
     if callable(app) and not inspect.isclass(app) and not inspect.iscoroutinefunction(call) and count == 1:
         return Threads
     raise TypeError(
-        "expected an aiohttp web.Application, an ASGI app (async def app(scope, receive, send)) or a function handler(connection), "
-        f"got {app!r}"
+        "expected an aiohttp web.Application, an ASGI app (async def app(scope, receive, send)) or a function "
+        f"handler(connection), got {app!r}"
     )
 
 
@@ -93,11 +93,18 @@ class Asgi:
     kind, counts, alpn = "ASGI", "request", ("h2", "http/1.1")
 
     def __init__(self, app, server):
-        self.app, self.server, self.task = app, server, None
+        self.app, self.server, self.task, self.running = app, server, None, set()
 
     async def _counted(self, scope, receive, send):
-        self.server.requests += scope["type"] != "lifespan"
-        await self.app(scope, receive, send)
+        if scope["type"] == "lifespan":
+            return await self.app(scope, receive, send)
+        self.server.requests += 1
+        task = asyncio.current_task()
+        self.running.add(task)
+        try:
+            await self.app(scope, receive, send)
+        finally:
+            self.running.discard(task)
 
     async def start(self, listener, context, backlog):
         from hypercorn.asyncio import serve
@@ -130,6 +137,10 @@ class Asgi:
     async def stop(self):
         if self.task:
             self.ending.set()
+            if self.running:
+                await asyncio.wait(self.running, timeout=GRACE)
+            for task in tuple(self.running):  # hypercorn would wait for them: on Python 3.12 and later, for ever
+                task.cancel()
             await self.task
 
 
@@ -152,7 +163,9 @@ class Threads:
             return
         connection.setblocking(True)
         self.server.requests += 1
-        thread = threading.Thread(target=self._handle, args=(connection,), name=f"{self.server.host}:{self.server.port}", daemon=True)
+        thread = threading.Thread(
+            target=self._handle, args=(connection,), name=f"{self.server.host}:{self.server.port}", daemon=True
+        )
         self.running[thread] = connection
         thread.start()
 
@@ -184,7 +197,9 @@ class Threads:
             return
         self.loop.remove_reader(self.listener)
         self.listener.close()
-        for connection in list(self.running.values()):  # who waits for a request reads the end of the stream; who answers one may finish
+        for connection in list(
+            self.running.values()
+        ):  # who waits for a request reads the end of the stream; who answers one may finish
             try:
                 socket.socket.shutdown(connection, socket.SHUT_RD)
             except OSError:

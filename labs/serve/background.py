@@ -1,7 +1,8 @@
 """One event loop on one thread of the notebook, for all servers of labs.serve.
 
 A server on the notebook's own loop would answer nobody while a cell runs.  So servers share a loop that turns in the background:
-it starts with the first server and ends with the last one, and then nothing of it is left.  Built in 22-single-listener-multiple-workers.
+it starts with the first server and ends with the last one, and then nothing of it is left.
+Built in 22-single-listener-multiple-workers.
 """
 
 import asyncio
@@ -28,10 +29,7 @@ class Background:
     def _turn(self):
         try:
             self.loop.run_forever()
-            tasks = asyncio.all_tasks(self.loop)
-            for task in tasks:
-                task.cancel()
-            self.loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+            self.loop.run_until_complete(_end_tasks())
             self.loop.run_until_complete(self.loop.shutdown_asyncgens())
             self.loop.run_until_complete(self.loop.shutdown_default_executor())
         finally:
@@ -39,10 +37,14 @@ class Background:
 
     def _trouble(self, loop, context):
         """What a task or a callback raised and nobody waited for: into the log of the server it concerns, or of all."""
-        transport = context.get("transport")
-        here = transport.get_extra_info("sockname") if transport else None
-        concerned = [user for user in self.users if here and user.port == here[1]] or list(self.users)
-        for user in concerned:
+        try:
+            here = context["transport"].get_extra_info("sockname")
+        except (KeyError, AttributeError):  # none, or one that is gone
+            here = None
+        if isinstance(context.get("exception"), asyncio.CancelledError):  # asyncio.streams of Python 3.11, when a server closes
+            return
+        running = [user for user in tuple(self.users) if not user.closed]
+        for user in [user for user in running if here and user.port == here[1]] or running:
             user.log.add(context["message"], context.get("exception"))
 
     def here(self):
@@ -70,6 +72,13 @@ class Background:
             self.loop.call_soon_threadsafe(self.loop.stop)
         if not self.here():
             self.thread.join(max(0.05, deadline - time.monotonic()))
+
+
+async def _end_tasks():
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def acquire(user):

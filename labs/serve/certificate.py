@@ -30,7 +30,7 @@ class Authority:
 
     def __init__(self, name="labs CA"):
         self.name, self._key = name, _new_key()
-        self._made = _sign(_subject(name), self._key.public_key(), _subject(name), self._key, [(_constraints(ca=True), True)])
+        self._made = _sign(_subject(name), self._key.public_key(), _subject(name), self._key, _basics(ca=True))
         self.pem = _pem(self._made)  # str; public
 
     def issue(self, *names):
@@ -43,7 +43,7 @@ class Authority:
         from cryptography import x509
 
         key, alternatives = _new_key(), x509.SubjectAlternativeName([_general_name(name) for name in names])
-        extensions = [(_constraints(ca=False), True), (alternatives, False)]
+        extensions = [*_basics(ca=False), (alternatives, False)]
         made = _sign(_subject(names[0]), key.public_key(), self._made.subject, self._key, extensions)
         return Certificate(self, names, made, key)
 
@@ -101,10 +101,17 @@ def _general_name(name):
         return x509.DNSName(name)
 
 
-def _constraints(ca):
+def _basics(ca):
+    """What the key may do, as (extension, critical): RFC 5280 §4.2.1.3, §4.2.1.9.  Python 3.13 insists (VERIFY_X509_STRICT)."""
     from cryptography import x509
 
-    return x509.BasicConstraints(ca=ca, path_length=None)
+    may = dict.fromkeys(
+        ("digital_signature", "content_commitment", "key_encipherment", "data_encipherment", "key_agreement", "key_cert_sign")
+        + ("crl_sign", "encipher_only", "decipher_only"),
+        False,
+    )
+    may |= {"key_cert_sign": True, "crl_sign": True} if ca else {"digital_signature": True}
+    return [(x509.BasicConstraints(ca=ca, path_length=None), True), (x509.KeyUsage(**may), True)]
 
 
 def _sign(subject, public_key, issuer, signer, extensions):

@@ -1,7 +1,8 @@
 """An httpx.Client inside a host: host.http().
 
-httpx asks a transport for responses, and the transport's connection pool (httpcore) asks a network backend for streams.  Ours opens
-them in the host, and knows the network's names instead of asking a resolver.  All else is httpx as everybody knows it.
+httpx asks a transport for responses, and the transport's connection pool (httpcore) asks a network backend for streams.  Ours
+opens them in the host, and knows the network's names instead of asking a resolver.  All else is httpx as everybody knows it.
+One client in several threads is for HTTP/1.1 only: httpcore does not lock HTTP/2's state (encode/httpx issue 3566).
 Chapter 02-polling uses it.
 """
 
@@ -24,8 +25,7 @@ def http_client(host, http2=False, verify=True, timeout=10.0, names=None, **how)
     names = {name: to if isinstance(to, str) else to.address for name, to in (names or {}).items()}
     limits = how.pop("limits", httpx.Limits())
     transport = Transport(_Backend(host, names), _context(verify), http2, limits)
-    lab = host._lab
-    lab.at_close.append(_closer(weakref.ref(transport)))
+    _closed_with(host._lab, transport)
     how.setdefault("trust_env", False)  # proxies of this machine are not in the lab
     return httpx.Client(transport=transport, timeout=timeout, **how)
 
@@ -40,12 +40,16 @@ def _context(verify):
     return httpx.create_ssl_context(verify=verify, trust_env=False)
 
 
-def _closer(transport):
-    def close():
-        if (still := transport()) is not None:
-            still.close()
+_transports = weakref.WeakKeyDictionary()  # lab process → the transports of its clients
 
-    return close
+
+def _closed_with(lab, transport):
+    """A client that nobody closed ends with its network; nothing here keeps the one or the other alive."""
+    transports = _transports.get(lab)
+    if transports is None:
+        transports = _transports[lab] = weakref.WeakSet()
+        lab.at_close.append(lambda: [one.close() for one in list(transports)])
+    transports.add(transport)
 
 
 class Transport(httpx.BaseTransport):
@@ -91,7 +95,14 @@ def _as_httpx():
     try:
         yield
     except Exception as error:
-        same = next((getattr(httpx, kind.__name__) for kind in type(error).__mro__ if kind.__module__.startswith("httpcore") and hasattr(httpx, kind.__name__)), None)
+        same = next(
+            (
+                getattr(httpx, kind.__name__)
+                for kind in type(error).__mro__
+                if kind.__module__.startswith("httpcore") and hasattr(httpx, kind.__name__)
+            ),
+            None,
+        )
         if same is None:
             raise
         raise same(str(error)) from error
@@ -105,11 +116,13 @@ class _Backend(httpcore.NetworkBackend):
 
     def connect_tcp(self, host, port, timeout=None, local_address=None, socket_options=None):
         try:
-            made = self._host.connect(self._names.get(host, "127.0.0.1" if host == "localhost" else host), port, timeout=timeout)
+            made = self._host.connect(self._names.get(host, host), port, timeout=timeout)
         except TimeoutError as error:
             raise httpcore.ConnectTimeout(str(error)) from error
         except (OSError, ValueError) as error:  # ValueError: no such name
-            raise httpcore.ConnectError(error.strerror if isinstance(error, OSError) and error.strerror else str(error)) from error
+            raise httpcore.ConnectError(
+                error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+            ) from error
         made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # as httpcore does
         for option in socket_options or ():
             made.setsockopt(*option)
@@ -148,7 +161,10 @@ class _Stream(httpcore.NetworkStream):
         except TimeoutError as error:
             raise late(f"{peer} {says} {timeout:g} s") from error
         except ssl.SSLCertVerificationError as error:
-            raise failed(f"{error.verify_message}: the certificate of {peer} is not to be trusted; was http(verify=…) given the certificate?") from error
+            raise failed(
+                f"{error.verify_message}: the certificate of {peer} is not to be trusted; "
+                "did http(verify=…) get it, or the authority that signed it?"
+            ) from error
         except OSError as error:
             raise failed(f"{error.strerror or error} ({peer})") from error
 
@@ -157,7 +173,9 @@ class _Stream(httpcore.NetworkStream):
 
     def get_extra_info(self, info):
         if info == "ssl_object":
-            return self._sock if isinstance(self._sock, ssl.SSLSocket) else None  # it has the methods that matter: version(), cipher() …
+            return (
+                self._sock if isinstance(self._sock, ssl.SSLSocket) else None
+            )  # it has the methods that matter: version(), cipher() …
         if info == "socket":
             return self._sock
         if info == "client_addr":

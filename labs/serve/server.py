@@ -4,8 +4,8 @@
     an ASGI app                     HTTP/1.1 and HTTP/2, by hypercorn
     a function handler(connection)  anything: it gets a connected socket and a thread of its own
 
-Apps run on a loop in the background (labs.serve.background).  What goes wrong there is never printed, which would land in any cell:
-it is in the server's log.  Chapter 02-polling uses servers, 22-single-listener-multiple-workers looks inside.
+Apps run on a loop in the background (labs.serve.background).  What goes wrong there is never printed, which would land in any
+cell: it is in the server's log.  Chapter 02-polling uses servers, 22-single-listener-multiple-workers looks inside.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ def serve(app, on, port=80, tls=None, backlog=128, http2=None):
 
     A server that this function started on the same host and port is closed first, so a cell can be run again.  tls: a
     labs.certificate, or an SSLContext, which is used as it is.  backlog: as in listen(2).  http2: offer HTTP/2 in the TLS
-    handshake (ALPN, RFC 7301); default: where both the app and the certificate leave it to us.  Raises OSError when the port is taken.
+    handshake (ALPN, RFC 7301); default: for an ASGI app, unless tls is an SSLContext.  Raises OSError when the port is taken.
     """
     lab = on._lab
     servers = _servers.get(lab)
@@ -65,7 +65,7 @@ class Log(list):
 
 
 class Listener(socket.socket):
-    """A listening socket that remembers whom it accepted: so a server that closes can end all of them, whatever they are doing."""
+    """A listening socket that remembers whom it accepted: a server that closes can end all of them, whatever they are doing."""
 
     def __init__(self, listening):
         super().__init__(fileno=listening.detach())
@@ -137,7 +137,9 @@ class Server:
         try:
             self._background.call(self._runner.start(self._listener, self._context, backlog), START_WITHIN)
         except TimeoutError:
-            raise LabError(f"the server on {self.host}:{self.port} was not ready within {START_WITHIN:g} s; does its start-up wait?") from None
+            raise LabError(
+                f"the server on {self.host}:{self.port} was not ready within {START_WITHIN:g} s; does its start-up wait?"
+            ) from None
 
     def close(self):
         """Stop listening, give requests in progress 0.2 s, and end all connections.  At most 1 s; doing it twice is fine."""
@@ -156,7 +158,9 @@ class Server:
             if self._listener is not None:
                 self._background.call(self._stop(), CLOSE_WITHIN * 0.8)
         except TimeoutError:
-            self.log.append("the server did not end in time: a handler blocks the event loop, or does not let itself be cancelled")
+            self.log.append(
+                "the server did not end in time: a handler blocks the event loop, or does not let itself be cancelled"
+            )
         finally:
             if self._listener is not None:
                 self._abandon()
@@ -171,8 +175,12 @@ class Server:
             self.log.add("while closing", error)
         self._listener.close()
         self._listener.cut()
-        while self._listener.open():  # until close() gives up on us
+        end = time.monotonic() + GRACE / 2
+        while self._listener.open() and time.monotonic() < end:
             await asyncio.sleep(0.001)
+        if held := len(self._listener.open()):
+            handlers = "1 handler has" if held == 1 else f"{held} handlers have"
+            self.log.append(f"{handlers} not returned; the connection is cut, the thread ends when the handler does")
 
     def _abandon(self):
         """What can be ended without the loop."""

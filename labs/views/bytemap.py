@@ -14,14 +14,16 @@ class ByteMap(View):
     """The bytes of `frame` (a Frame or bytes) and the fields that they make up.
 
     extra   layers to lay over the payload, for example the plaintext of a TLS record; their offsets count from the frame's start
+    plain   (offset, bytes): what encrypted bytes mean, one by one; the picture writes it beneath them
     """
 
-    def __init__(self, frame, extra=None, origin=""):
+    def __init__(self, frame, extra=None, origin="", plain=(0, b"")):
         from labs.decode import peel
 
         self.raw = bytes(getattr(frame, "raw", frame))
         self.layers, self.extra = peel(self.raw), tuple(extra or ())
         self.spans = spans(len(self.raw), self.layers, self.extra)
+        self.plain = {plain[0] + at: plain[1][at : at + 1] for at in range(len(plain[1]))}  # byte of the frame → its meaning
         self.origin = origin or getattr(frame, "origin", "")
 
     def summary(self):

@@ -12,7 +12,7 @@ LEFT, TOP, BOTTOM = 62, 84, 36
 
 def draw(view):
     """The figure of a `ByteMap`."""
-    size = min(len(view.raw), MOST)
+    size = min(len(view.raw), getattr(view, "most", MOST))
     rows = max(-(-size // ACROSS), 1)
     cut = len(view.raw) - size
     sheet = Sheet(TOP + rows * ROW + BOTTOM + (22 if cut else 0), origin=escape.plain(view.origin or "", 60))
@@ -25,7 +25,7 @@ def draw(view):
         sheet.text(LEFT + 8, TOP + 24, "The frame has no bytes.", 11, palette.SOFT)
     for span in view.spans:
         if span.start < size:
-            _span(sheet, view.raw, span, min(span.end, size))
+            _span(sheet, view.raw, span, min(span.end, size), view.plain)
     if cut:
         sheet.text(LEFT, TOP + rows * ROW + 22, f"… {cut:,} more byte{'s' * (cut != 1)} not drawn", 10, palette.SOFT)
     return sheet.figure
@@ -41,7 +41,7 @@ def _legend(sheet, view):
         x += 8
 
 
-def _span(sheet, raw, span, end):
+def _span(sheet, raw, span, end, plain):
     fill = palette.LAYER.get(span.layer.number, palette.QUIET) if span.layer else palette.QUIET
     parts = []  # (first, end) of the span on each row that it touches
     at = span.start
@@ -49,7 +49,7 @@ def _span(sheet, raw, span, end):
         stop = min(end, (at // ACROSS + 1) * ACROSS)
         parts.append((at, stop))
         at = stop
-    readable = (span.layer is None or span.layer.number >= 5 or span.layer.name == "Data") and not span.masked
+    readable = (span.layer is None or span.layer.number == 7) and not span.masked or span.start in plain
     needed = sheet.measure(span.name(), 9) + 10
     named = next((part for part in parts if (part[1] - part[0]) * CELL >= needed), max(parts, key=lambda part: part[1] - part[0]))
     for start, stop in parts:
@@ -59,7 +59,7 @@ def _span(sheet, raw, span, end):
             middle = LEFT + (at % ACROSS + 0.5) * CELL
             sheet.text(middle, y + 20, f"{raw[at]:02x}", 11, palette.INK, "center", mono=True)
             if readable:
-                sheet.text(middle, y + 35, escape.ascii_of(raw[at : at + 1]), 9, palette.INK, "center", mono=True)
+                sheet.text(middle, y + 35, escape.ascii_of(plain.get(at, raw[at : at + 1])), 9, palette.INK, "center", mono=True)
         if (start, stop) == named:
             _name(sheet, span.name(), x + 5, y, width - 8, 1 if readable else 2)
 

@@ -13,8 +13,9 @@ import time
 __all__ = ["follow"]
 
 _ON_SOCKETS = {
-    "_accept": "accept", "bind": "bind", "listen": "listen", "connect": "connect", "connect_ex": "connect", "shutdown": "shutdown",
-    "recv": "recv", "recv_into": "recv", "recvfrom": "recvfrom", "send": "send", "sendall": "send", "sendto": "sendto", "close": "close",
+    "bind": "bind", "listen": "listen", "_accept": "accept", "connect": "connect", "connect_ex": "connect",
+    "recv": "recv", "recv_into": "recv", "recvfrom": "recvfrom", "send": "send", "sendall": "send", "sendto": "sendto",
+    "shutdown": "shutdown", "close": "close",
 }  # fmt: skip
 _ON_EPOLL = {"poll": "epoll_wait", "register": "epoll_ctl", "modify": "epoll_ctl", "unregister": "epoll_ctl"}
 

@@ -38,12 +38,10 @@ def draw(gauge):
         times = [reading["at"] for reading in gauge.readings]
         axis = Axis(min(times), max(times), LEFT, WIDTH - RIGHT)
         axis.draw(sheet, top, floor)
+    ends = []  # what stands in the right margin: [height, words, colour, bold]
     for limit in limits:
-        sheet.line((LEFT, WIDTH - RIGHT), (y(limit), y(limit)), palette.ALARM, 1.4, (5, 3), order=3)
-        of = [name for name in gauge.names if gauge.limit(name) == limit]
-        words = "capacity" if len(gauge.names) == 1 or len(of) > 1 else f"capacity, {of[0]}"
-        sheet.text(LEFT + 4, y(limit) - 5, f"{words} {limit:,}", 9, palette.ALARM, ground=palette.PAPER)
-    ends = []
+        sheet.line((LEFT, WIDTH - RIGHT), (y(limit), y(limit)), palette.ALARM, 1.4, (5, 3), order=6)
+        ends.append([y(limit) + 4, f"capacity {limit:,}", palette.ALARM, False])
     for index, name in enumerate(gauge.names):
         points = [
             (places[reading["what"]] if steps else axis.x(reading["at"]), reading["value"])
@@ -51,13 +49,13 @@ def draw(gauge):
             if reading["name"] == name
         ]
         colour = COLOURS[index % len(COLOURS)]
-        _steps(sheet, points, y, colour, floor, fill=len(gauge.names) == 1)
-        ends.append([y(points[-1][1]) + 4, name, colour, points[-1][1]])
+        width = 2.4 if len(gauge.names) == 1 else max(5.4 - 2.6 * index, 1.6)  # equal levels: the thinner lies on the wider line
+        _steps(sheet, points, y, colour, floor, width, fill=len(gauge.names) == 1)
+        ends.append([y(points[-1][1]) + 4, f"{name}: {points[-1][1]:,}", colour, True])
     last = None
-    for end in sorted(ends):
-        at = end[0] if last is None else max(end[0], last + 17)
-        words = sheet.fit(f"{end[1]}: {end[3]:,}", RIGHT - 20, 9.5, bold=True)
-        sheet.text(WIDTH - RIGHT + 8, at, words, 9.5, end[2], bold=True)
+    for at, words, colour, bold in sorted(ends):
+        at = at if last is None else max(at, last + 17)
+        sheet.text(WIDTH - RIGHT + 8, at, sheet.fit(words, RIGHT - 16, 9.5, bold=bold), 9.5, colour, bold=bold)
         last = at
     return sheet.figure
 
@@ -76,12 +74,12 @@ def _scale(sheet, gauge, most, y):
         sheet.text(16, y(most) - 12, gauge.unit, 9, palette.SOFT)
 
 
-def _steps(sheet, points, y, colour, floor, fill):
+def _steps(sheet, points, y, colour, floor, width, fill):
     end = WIDTH - RIGHT
     for (x, value), following in zip(points, [*points[1:], None]):
         to = following[0] if following else end
         if fill and value:
             sheet.box(x, y(value), to - x, floor - y(value), fill=palette.tint(colour, 0.2), order=1)
-        sheet.line((x, to), (y(value), y(value)), colour, 2.4, order=4)
+        sheet.line((x, to), (y(value), y(value)), colour, width, order=4)
         if following:
-            sheet.line((to, to), (y(value), y(following[1])), colour, 2.4, order=4)
+            sheet.line((to, to), (y(value), y(following[1])), colour, width, order=4)

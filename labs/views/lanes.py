@@ -19,6 +19,7 @@ from .watch import Watch
 __all__ = ["Lanes"]
 
 WORDS = 60  # characters of a label
+SHORT = 20_000_000  # ns
 
 
 class Lanes(View):
@@ -72,12 +73,13 @@ class Lanes(View):
             self._add(
                 "frame", track, label, frame.time, max(heard.time, frame.time) if heard else frame.time,
                 sender=escape.plain(frame.sender or "?", 40), receiver=escape.plain(heard.receiver, 40) if heard else "",
-                told=[escape.plain(words, WORDS) for words in told], lost=bool(frame.lost), reset=frame.rst, bytes=frame.payload_length,
+                told=[escape.plain(words, WORDS) for words in told],
+                lost=bool(frame.lost), reset=frame.rst, bytes=frame.payload_length,
             )  # fmt: skip
         return self
 
     def follow(self, function, *args, line="source line", call="system call"):
-        """Run function(*args) and note each of its lines and each call it makes on a socket; returns what the function returns."""
+        """Run function(*args) and note each of its lines and each of its calls on a socket; returns what it returns."""
         return follow(self, function, args, line, call)
 
     @contextmanager
@@ -111,7 +113,8 @@ class Lanes(View):
         """Everything as plain data for JSON, times counted from the first event."""
         zero = min((event["start"] for event in self.events), default=0)
         events = [event | {"start": event["start"] - zero, "end": event["end"] - zero} for event in self.events]
-        return {"title": self.title, "tracks": list(self.tracks), "hosts": list(self.hosts), "missed": self.missed, "events": events}
+        tracks, hosts = list(self.tracks), list(self.hosts)
+        return {"title": self.title, "tracks": tracks, "hosts": hosts, "missed": self.missed, "events": events}
 
     @classmethod
     def from_record(cls, record, origin="recorded"):
@@ -136,12 +139,12 @@ class Lanes(View):
 
     def order(self):
         """(track, words) in the order of time: a span within which something else happened begins and ends."""
-        events = self.changes()
+        events = self._settled(self.changes())
         # Equal times: what lasts begins before what happens in it.  A frame counts when its receiver gets it.
         keyed = sorted(enumerate(events), key=lambda pair: (_moment(pair[1]), -pair[1]["end"], pair[0]))
         moments = [(_moment(event), event["track"]) for _, event in keyed]
         rows = []
-        for place, (number, event) in enumerate(keyed):
+        for _, event in keyed:
             words = event["label"]
             if event["kind"] == "frame":
                 words = _frame_words(event)
@@ -150,10 +153,22 @@ class Lanes(View):
             elif event["kind"] == "span" and event["ends"]:
                 inside = [at for at, track in moments if event["start"] < at < event["end"] and track != event["track"]]
                 if inside:
-                    rows.append((event["end"], number, event["track"], f"{words} returns" if words.endswith(")") else f"{words} ends"))
+                    rows.append((event["end"], event["track"], f"{words} returns" if words.endswith(")") else f"{words} ends"))
                     words += " begins"
-            rows.append((_moment(event), place, event["track"], words))
-        return [(self.tracks[track], words) for _, _, track, words in sorted(rows, key=lambda row: row[0])]
+            rows.append((_moment(event), event["track"], words))
+        return [(self.tracks[track], words) for _, track, words in sorted(rows, key=lambda row: row[0])]
+
+    def _settled(self, events):
+        """A level is read every few milliseconds: one that changed during a call as short as that is the call's effect."""
+        calls = [event for event in events if event["kind"] == "span" and event["ends"]]
+        short = [event for event in calls if event["end"] - event["start"] < SHORT]
+        moved = []
+        for event in events:
+            if event["kind"] == "level":
+                end = max([span["end"] for span in short if span["start"] <= event["start"] <= span["end"]], default=event["end"])
+                event = event | {"start": end, "end": end}
+            moved.append(event)
+        return moved
 
     def summary(self):
         """How many events each track has, and the most that each level reached."""

@@ -29,7 +29,11 @@ def draw(lanes):
         if not mine:
             continue
         kind = "frames" if mine[0]["kind"] == "frame" else "levels" if all(e["kind"] == "level" for e in mine) else "bars"
-        plan = _frames_plan(ruler, axis, mine, lanes.hosts) if kind == "frames" else _bars_plan(ruler, axis, mine) if kind == "bars" else None
+        plan = None
+        if kind == "frames":
+            plan = _frames_plan(ruler, axis, mine, lanes.hosts)
+        elif kind == "bars":
+            plan = _bars_plan(ruler, axis, mine)
         tracks.append((name, kind, mine, plan, _height(kind, plan, lanes.hosts)))
     floor = top + sum(height for *_, height in tracks)
     sheet = Sheet(floor + 52, origin=escape.plain(lanes.origin or "", 60))
@@ -159,7 +163,8 @@ def _frames(sheet, axis, events, plan, y, height, hosts):
     lines = {host: first + index * WIRE for index, host in enumerate(hosts)}
     for index, host in enumerate(hosts):
         sheet.line((axis.left - 4, axis.left + axis.width), (lines[host], lines[host]), palette.host_colour(index), 1.4, order=1)
-        sheet.text(LEFT, lines[host] + 4, sheet.fit(host, 110, 9.5, bold=True), 9.5, palette.host_colour(index), "right", bold=True)
+        name = sheet.fit(host, 110, 9.5, bold=True)
+        sheet.text(LEFT, lines[host] + 4, name, 9.5, palette.host_colour(index), "right", bold=True)
     bottom = first + WIRE * max(len(hosts) - 1, 0)
     for event, side, row, words, x in placed:
         colour = palette.host_colour(hosts.index(event["sender"])) if event["sender"] in hosts else palette.SOFT

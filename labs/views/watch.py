@@ -7,7 +7,7 @@ __all__ = ["Watch"]
 
 
 class Watch:
-    """`with Watch(read, note, every):` notes what read() gives, {name: value}: note(name, value, time in ns) at first and at each change.
+    """`with Watch(read, note, every):` notes what read() gives, {name: value}: note(name, value, ns) at first and at each change.
 
     It misses what lasts less than `every` seconds.  An error in read() ends the watch and is raised at the end of the `with`.
     """
@@ -22,10 +22,9 @@ class Watch:
     def look(self):
         """Read now; whoever has just changed something calls this, and need not wait for the next turn."""
         with self._lock:
-            values = self._read()
+            values, now = self._read(), time.time_ns()
             while values != self._last and values != (again := self._read()):
-                values = again  # it changed while it was being read: half old, half new
-            now = time.time_ns()
+                values, now = again, time.time_ns()  # it changed while it was being read: half old, half new
             for name, value in values.items():
                 if name not in self._last or self._last[name] != value:
                     self._note(name, value, now)

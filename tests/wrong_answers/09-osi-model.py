@@ -140,3 +140,12 @@ def forward(raw, own_mac, next_mac):
     head[10:12] = struct.pack("!H", checksum(head))
     return next_mac + own_mac[1] + raw[12:14] + bytes(head) + raw[end:]
 labs.exercise("09-forward").check(forward)
+# %% 09-by-hand: everything right, but from an address that nobody has
+mine = labs.network("client", "server")
+head = struct.pack("!BBHHHBBH", 0x45, 0, 28, 1, 0, 64, 1, 0) + bytes([10, 0, 0, 9, 10, 0, 0, 2])
+head = head[:10] + struct.pack("!H", checksum(head)) + head[12:]
+asked = struct.pack("!BBHHH", 8, 0, checksum(struct.pack("!BBHHH", 8, 0, 0, 7, 1)), 7, 1)
+with mine.capture() as my_ping, mine.wire.socket() as wire:
+    wire.send(bytes.fromhex("020000000002020000000001") + b"\x08\x00" + head + asked)
+    mine.wire.settle()
+labs.exercise("09-by-hand").check(my_ping)

@@ -144,13 +144,13 @@ def by_hand(capture):
     return [f for f in capture if f.sender not in capture.hosts]
 
 
-def answers(capture, frame, sender):
-    """The echo replies of `sender` to this very request: same identifier, sequence number and data."""
+def answers(capture, frame):
+    """The echo replies to this very request: same identifier, sequence number and data."""
     at = 14 + (frame.raw[14] & 15) * 4 + 4
     end = 14 + int.from_bytes(frame.raw[16:18], "big")
     asked = frame.raw[at:end]
     replies = [f for f in capture if f.number > frame.number and f.protocol == "ICMP" and f.icmp_type == 0]
-    return [f for f in replies if f.src == frame.dst and f.raw[38 : 38 + len(asked)] == asked and (sender is None or f.sender == sender)]
+    return [f for f in replies if f.src == frame.dst and f.raw[38 : 38 + len(asked)] == asked]
 
 
 class ByHand(Exercise):
@@ -160,15 +160,16 @@ class ByHand(Exercise):
     hints = (
         "14 bytes of Ethernet: to, from, 0x0800. Then 20 of IP, 8 of ICMP, and your data.",
         'IP: struct.pack("!BBHHHBBH", 0x45, 0, length, 1, 0, 64, 1, 0) and both addresses (socket.inet_aton).',
-        "Both checksums: pack with 0, compute checksum(…) of the chapter over it, and put it in. IP's covers its header, ICMP's covers "
-        "header and data.",
+        "Both checksums: pack with 0, compute checksum(…) of the chapter over it, and put it in. "
+        "IP's covers its header, ICMP's covers header and data.",
     )
 
     def grade(self, capture):
         made = by_hand(capture)
         if not made:
             sent = any(f.icmp_type == 8 for f in capture)
-            return missing("no frame in it was put on the wire by hand" + ("; the echo request came from a host's own kernel" if sent else ""))
+            why = "; the echo request came from a host's own kernel" if sent else ""
+            return missing(f"no frame in it was put on the wire by hand{why}")
         best = None
         for frame in made:
             best = self.judge(capture, frame)
@@ -179,23 +180,24 @@ class ByHand(Exercise):
     def judge(self, capture, frame):
         if frame.protocol == "ARP":
             answered = any(f.arp_op == 2 and f.number > frame.number for f in capture)
-            return close("ARP" + (", and it was answered: layer 2 is right." if answered else ".") + " Now layer 3: an ICMP echo request")
+            ended = ", and it was answered: layer 2 is right" if answered else ""
+            return close(f"this is ARP{ended}. Now layer 3: an ICMP echo request")
         fault = errors(frame.raw)
         if fault:
             return close(f"your frame of {len(frame)} bytes: {fault}")
         hosts = {mac: host for host, _, mac, _ in capture.cards}
         owner = capture.names.get(frame.dst)
+        if answers(capture, frame):
+            return done(f"{len(frame)} bytes by hand, and {owner}'s kernel answered them")
         if owner is None:
             return close(f"no host here has the IP address {frame.dst}")
         if frame.dst_mac not in hosts:
-            return close(f"no card on this wire has the MAC address {frame.dst_mac}: the frame arrived, and its receiver did not take it")
+            return close(f"no card here has the MAC address {frame.dst_mac}: the frame arrived, and nobody took it")
         if hosts[frame.dst_mac] != owner:
             return close(f"the frame is for {hosts[frame.dst_mac]}'s card, the packet for {owner}")
-        if not answers(capture, frame, None):
-            asks = any(f.arp_op == 1 and f.number > frame.number for f in capture)
-            why = f"; {owner} asks by ARP for {frame.src}, which nobody here has" if asks and frame.src not in capture.names else ""
-            return close(f"the frame is right, but the answer is not in this capture{why or '; let the wire settle before it ends'}")
-        return done(f"{len(frame)} bytes by hand, and {owner}'s kernel answered them")
+        if frame.src not in capture.names:
+            return close(f"the answer would go to {frame.src}, and no host here has that IP address")
+        return close("the frame is right, but the answer is not in this capture; let the wire settle before it ends")
 
 
 class Through(Exercise):
@@ -221,17 +223,20 @@ class Through(Exercise):
         owners = {mac: (host, wire) for host, wire, mac, _ in capture.cards}
         owner, wire = owners.get(frame.dst_mac, (None, None))
         if wire is not None and wire != frame.wire:
-            return close(f"the frame is addressed to {owner}'s MAC address, which is on the other wire: nobody here took it. Who is next on *this* wire?")
+            where = f"the frame is addressed to {owner}'s MAC address, which is on the other wire"
+            return close(f"{where}: nobody here took it. Who is next on *this* wire?")
         if owner is None:
             return close(f"no card on this wire has the MAC address {frame.dst_mac}")
         if capture.names.get(frame.dst) == owner:
             return close(f"the packet is for {owner} itself, so {owner} does not pass it on")
-        crossed = [f for f in capture if f.wire != frame.wire and f.raw[34:] == frame.raw[34 : 14 + int.from_bytes(frame.raw[16:18], "big")]]
+        inside = frame.raw[34 : 14 + int.from_bytes(frame.raw[16:18], "big")]
+        crossed = [f for f in capture if f.wire != frame.wire and f.raw[34:] == inside]
         if not crossed:
             late = any(f.icmp_type == 11 for f in capture)
             return close("the router did not pass it on" + (": TTL was 1, and it said so (ICMP Time Exceeded)" if late else ""))
-        if not [f for f in answers(capture, frame, None) if f.wire == frame.wire]:
-            return close("your packet reached the second wire, but the answer is not on the first: let the wires settle, and look at the source address")
+        if not [f for f in answers(capture, frame) if f.wire == frame.wire]:
+            what = "your packet reached the second wire, but the answer is not on the first"
+            return close(f"{what}: let the wires settle, and look at your source address")
         return done(f"TTL {frame.ttl} on the first wire, {crossed[0].ttl} on the second, and the answer came back")
 
 
@@ -303,8 +308,9 @@ class Forward(Exercise):
         if got[26:34] != raw[26:34]:
             return "the IP addresses must stay as they are"
         if internet_checksum(got[14:end]):
-            same = got[24:26] == raw[24:26]
-            return "IP's checksum is " + ("still the old one, and TTL has changed" if same else "wrong; it covers the header with its options, with zeros in its own place")
+            if got[24:26] == raw[24:26]:
+                return "IP's checksum is still the old one, and TTL has changed"
+            return "IP's checksum is wrong; it covers the header with its options, with zeros in its own place"
         if got[12:24] != raw[12:22] + got[22:23] + raw[23:24] or got[26:] != raw[26:]:
             return "something else has changed; a router copies all that it need not change"
         return ""

@@ -1,0 +1,178 @@
+"""Worker processes behind one port: labs.workers("my_worker:serve", on=server, port=80, count=2, how="accept").
+
+    how="accept"      one listening socket that all inherit, each calls accept(2): one queue, whoever is free takes the next
+    how="reuseport"   a listening socket for each on the same port (SO_REUSEPORT, socket(7)): a queue each, the kernel deals
+
+A worker is a process of its own inside the host, so it has an interpreter of its own.  What it runs must be importable: a function
+in a module or in a file ("worker.py:serve"), called with the listening socket and the worker's name.
+Chapter 22-single-listener-multiple-workers.
+"""
+
+import os
+import re
+import select
+import signal as signals
+import socket
+import sys
+import time
+from pathlib import Path
+
+from labs.network import LabError
+
+__all__ = ["Worker", "Workers", "main", "workers"]
+
+ROOT = str(Path(__file__).resolve().parents[2])
+BOOT = "import sys; sys.path.append(sys.argv[1]); from labs.serve.workers import main; main(*sys.argv[2:])"
+START_WITHIN = 15.0  # seconds
+
+
+def workers(function, on, port=80, count=2, how="accept", backlog=128):
+    """Start `count` workers that serve a port of the host `on`: Workers, all of them ready.
+
+    function: "module:function" or "file.py:function"; it gets (listening socket, name), and serves until it is killed.
+    Raises LabError with what a worker said if one did not start.
+    """
+    module, colon, name = function.rpartition(":") if isinstance(function, str) else ("", "", "")
+    if not colon or not re.fullmatch(r"[A-Za-z_]\w*", name):
+        raise ValueError(
+            'expected a function that a new process can import, such as "worker.py:serve" or "package.module:serve", '
+            f"got {function!r}"
+        )
+    if module.endswith(".py") and not os.path.isfile(module):
+        raise ValueError(f"expected a file that exists, got {module!r}; this notebook runs in {os.getcwd()!r}")
+    if how not in ("accept", "reuseport"):
+        raise ValueError(f'expected how to be "accept" or "reuseport", got {how!r}')
+    if not isinstance(count, int) or not 1 <= count <= 64:
+        raise ValueError(f"expected 1 to 64 workers, got {count!r}")
+    listening, group = [], Workers()
+    try:
+        if how == "accept":
+            listening = [on.listen(port, backlog)] * count
+        for index in range(count):
+            if how == "reuseport":  # all from here, so that the first one's port 0 is the others' port, too
+                listening.append(_reuseport(on, listening[0].getsockname()[1] if listening else port, backlog))
+            group.append(
+                Worker(
+                    on,
+                    f"worker {index + 1}",
+                    os.path.abspath(module) if module.endswith(".py") else module,
+                    name,
+                    listening[index],
+                )
+            )
+        group.port = listening[0].getsockname()[1]
+        deadline = time.monotonic() + START_WITHIN
+        for worker in group:
+            worker.wait_until_ready(deadline)
+    except BaseException:
+        group.close()
+        raise
+    finally:
+        for one in {id(one): one for one in listening}.values():  # only workers hold it now: a queue ends with the last that does
+            one.close()
+    return group
+
+
+def _reuseport(host, port, backlog):
+    made = host.socket()
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    made.bind(("0.0.0.0", port))
+    made.listen(backlog)
+    return made
+
+
+class Worker:
+    """A worker process.  name; pid, as the machine counts; kill(), output(), alive."""
+
+    def __init__(self, host, name, module, function, listening):
+        self.name = name
+        self._ready, theirs = os.pipe()  # it writes a byte when it can serve; when it ends, the pipe ends
+        try:
+            self._program = host.run([sys.executable, "-c", BOOT, ROOT, module, function, name], sockets=[listening, theirs])
+        except BaseException:
+            os.close(self._ready)
+            raise
+        finally:
+            os.close(theirs)
+        self.pid = self._program.pid
+
+    def wait_until_ready(self, deadline):
+        poll = select.poll()
+        poll.register(self._ready, select.POLLIN)
+        came = poll.poll(max(0, deadline - time.monotonic()) * 1e3)
+        said = os.read(self._ready, 1) if came else b""
+        os.close(self._ready)
+        self._ready = -1
+        if not said:
+            how = "ended before it could serve" if came else f"was not ready within {START_WITHIN:g} s"
+            raise LabError(f"{self.name} {how}: {self.output().strip()[-800:] or 'it said nothing'}")
+
+    @property
+    def alive(self):
+        try:
+            self._program.wait(0)
+            return False
+        except TimeoutError:
+            return True
+        except LabError:  # its network is closed, and took it along
+            return False
+
+    def kill(self, signal=signals.SIGKILL, timeout=5.0):
+        """Send it a signal; of SIGKILL, wait until it is gone."""
+        self._program.kill(signal)
+        if signal == signals.SIGKILL:
+            self._program.wait(timeout)
+
+    def output(self):
+        """What it has written so far."""
+        return self._program.output()
+
+    def __repr__(self):
+        return f"{self.name}{'' if self.alive else ', ended'}"
+
+    def _forget(self):
+        if self._ready >= 0:
+            os.close(self._ready)
+            self._ready = -1
+        try:
+            self.kill()
+        except LabError:
+            pass  # the network is closed
+
+
+class Workers(list):
+    """Workers of one port.  Ends with `with`, close(), or the network."""
+
+    port = None
+
+    def close(self):
+        """Kill those that still run.  Doing it twice is fine."""
+        for worker in self:
+            worker._forget()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+def main(module, function, name):
+    """What a worker process runs: descriptor 3 is its listening socket, 4 the pipe on which it says that it is ready."""
+    import importlib
+    import importlib.util
+
+    if module.endswith(".py"):
+        found = importlib.util.spec_from_file_location(Path(module).stem, module)
+        sys.path.insert(0, os.path.dirname(module))
+        loaded = importlib.util.module_from_spec(found)
+        found.loader.exec_module(loaded)
+    else:
+        sys.path.insert(0, os.getcwd())
+        loaded = importlib.import_module(module)
+    serve, listening = getattr(loaded, function), socket.socket(fileno=3)
+    listening.setblocking(True)
+    os.write(4, b"+")
+    os.close(4)
+    serve(listening, name)

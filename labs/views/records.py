@@ -1,0 +1,128 @@
+"""The records of a TLS connection as a table, and one record byte by byte.  Built in chapter 16-tls."""
+
+from . import escape
+from .bytemap import ByteMap
+from .layers import Layers
+from .names import Names
+from .spans import spans
+from .view import View, count
+
+__all__ = ["RecordBytes", "RecordLayers", "Records"]
+
+PREVIEW = 48  # bytes of application data that a row shows
+
+
+class Records(View):
+    """Base of labs.session.Session: it gives records, version, suite, group, server_name, alpn and problems; this shows them."""
+
+    def heading(self):
+        """What was agreed on, as far as one can see it."""
+        if not self.connections:
+            return "No TLS in this capture: no TCP stream in it begins with a TLS record."
+        parts = [self.version or "TLS, no version agreed on", self.suite, self.group]
+        parts += [f"for {self.server_name}"] if self.server_name else []
+        parts += [f"ALPN {self.alpn}"] if self.alpn else []
+        return " · ".join(escape.plain(part, 80) for part in parts if part)
+
+    def rows(self):
+        """(number, frames, sender, what everyone can read, bytes of the body, what is inside) of each record, as text."""
+        return [
+            (
+                str(r.number),
+                _frames(r.frames),
+                escape.plain(r.sender, 40),
+                r.wire_type,
+                f"{len(r.body):,}",
+                self.told(r),
+            )
+            for r in self.records
+        ]
+
+    def told(self, record):
+        """What a record is, for the last column: "ClientHello", "[Finished]" for what was encrypted, "closed: …" with the reason."""
+        if record.problem:
+            return "closed" if record.encrypted and not self.keylog else f"closed: {escape.plain(record.problem, 160)}"
+        what = escape.plain(record.what, 80)
+        if record.content_type == 23:
+            what += f", {count(len(record.plaintext), 'byte')}: {shown(record.plaintext)}" if record.plaintext else ", empty"
+        return f"[{what}]" if record.encrypted else what
+
+    def summary(self):
+        """How many records there are, how many are encrypted, and how many of those were opened."""
+        if not self.records:
+            return self.heading()
+        hidden = [r for r in self.records if r.encrypted]
+        closed = [r for r in hidden if r.problem]
+        text = f"{count(len(self.records), 'record')}, {len(hidden)} of them encrypted"
+        if hidden and not self.keylog:
+            text += "; to open them, give labs.tls the key log"
+        elif hidden:
+            text += ", all opened with the key log" if not closed else f", {len(closed)} not opened: {closed[0].problem}"
+        return f"{text}."
+
+    @property
+    def text(self):
+        """What was agreed on, then one line a record."""
+        rows = self.rows()
+        lines = [self.heading(), *(["", *_table(rows)] if rows else [])]
+        return "\n".join(lines + [f"✗ {escape.plain(problem, 200)}" for problem in self.problems])
+
+    def figure(self):
+        """The table as a matplotlib Figure."""
+        from .records_figure import draw
+
+        return draw(self)
+
+
+def shown(data):
+    """The beginning of some bytes, for people."""
+    from labs.decode.reading import preview
+
+    return escape.plain(preview(data, PREVIEW), 90)
+
+
+def _frames(numbers):
+    if not numbers:
+        return "–"
+    return str(numbers[0]) if len(numbers) == 1 else f"{numbers[0]}–{numbers[-1]}"
+
+
+def _table(rows):
+    head = ("", "frame", "from", "on the wire", "bytes", "[inside]")
+    wide = [max(len(row[i]) for row in (head, *rows)) for i in range(5)]
+    form = f"{{:>{wide[0]}}}  {{:<{wide[1]}}}  {{:<{wide[2]}}}  {{:<{wide[3]}}}  {{:>{wide[4]}}}  {{}}".format
+    return [form(*head), *(form(*row) for row in rows)]
+
+
+class RecordBytes(ByteMap):
+    """A byte map of one record, or of what it hid: `layers` are those of `raw`, `extra` lie over ciphertext."""
+
+    most = 416  # bytes drawn: a whole ClientHello
+
+    def __init__(self, raw, layers, extra=(), origin="", plain=(0, b"")):
+        self.raw, self.layers, self.extra, self.origin = bytes(raw), tuple(layers), tuple(extra), origin
+        self.spans = spans(len(self.raw), self.layers, self.extra)
+        self.plain = {plain[0] + at: plain[1][at : at + 1] for at in range(len(plain[1]))}
+        for field in (field for layer in self.layers for field in layer.fields if isinstance(field.value, str)):
+            self.plain |= {at: self.raw[at : at + 1] for at in range(field.offset, field.offset + field.length)}  # a name: readable
+
+    def summary(self):
+        """How many bytes and fields, and what lies over them."""
+        if not self.raw:
+            return "There are no bytes to show."
+        every = [*self.layers, *self.extra]
+        names = ", ".join(escape.plain(layer.name, 40) for layer in every) or "nothing that has fields"
+        fields = sum(len(layer.fields) for layer in every)
+        return f"{count(len(self.raw), 'byte')}, {count(fields, 'field')}: {names}."
+
+
+class RecordLayers(Layers):
+    """The fields of one record as a tree."""
+
+    def __init__(self, raw, layers, extra=(), origin=""):
+        self.frame = self.raw = bytes(raw)
+        self.layers, self.extra, self.origin, self.names = tuple(layers), tuple(extra), origin, Names({})
+
+    def summary(self):
+        """What lies in what."""
+        return super().summary().replace("A frame of", "A record of", 1)
