@@ -81,21 +81,22 @@ def load(path, partial=False):
             if partial:
                 break
             raise LabError(
-                f"expected a whole pcapng file, got one that {problem} at byte {at}: {path}; the {len(packets)} frames before are whole: load it with partial=True to have them"
+                f"expected a whole pcapng file, got one that {problem} at byte {at}: {path}; "
+                f"the {len(packets)} frames before are whole: load it with partial=True to have them"
             )
         kind, body, order = block
         if kind == SECTION:
             about, resolutions = _comment(_options(body[16:], order)), []
         elif kind == INTERFACE:
             if (link := struct.unpack_from(order + "H", body)[0]) != ETHERNET:
-                raise LabError(f"expected Ethernet frames (link type 1), got link type {link}: {path}; capture on a card, not on 'any'")
+                raise LabError(f"expected Ethernet (link type 1), got link type {link}: {path}; capture on a card, not on 'any'")
             resolutions.append((_options(body[8:], order).get(RESOLUTION) or b"\x06")[0])
         elif kind in (OLD_PACKET, SIMPLE_PACKET):
-            raise LabError(f"expected enhanced packet blocks, got block type {kind}: {path}; convert it with: editcap -F pcapng {path} new.pcapng")
+            raise LabError(f"expected packet blocks of type 6, got {kind}: {path}; convert it with: editcap -F pcapng {path} new.pcapng")
         elif kind == PACKET:
             wire, high, low, length = struct.unpack_from(order + "IIII", body)
             if wire >= len(resolutions):
-                raise LabError(f"expected a packet on one of {len(resolutions)} interfaces, got one on number {wire}: {path}; the file is damaged")
+                raise LabError(f"expected one of {len(resolutions)} interfaces, got number {wire}: {path}; the file is damaged")
             unit = resolutions[wire]
             ticks = high << 32 | low
             time = ticks * 10**9 >> (unit & 127) if unit & 128 else ticks * 10 ** max(9 - unit, 0) // 10 ** max(unit - 9, 0)

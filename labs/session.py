@@ -33,7 +33,9 @@ def tls(capture, keylog="", nth=1):
         raise TypeError(f"expected the text of a key log, got {type(keylog).__name__}: read the file first")
     found = [pair for pair in streams(capture) if any(begins(one.data, 0, len(one.data)) for one in pair)]
     if nth < 1 or nth > max(len(found), 1):
-        raise ValueError(f"expected nth from 1 to {max(len(found), 1)}, got {nth}: so many connections of the capture begin with a TLS record")
+        raise ValueError(
+            f"expected nth from 1 to {max(len(found), 1)}, got {nth}: so many connections of the capture begin with a TLS record"
+        )
     return Session(*(found[nth - 1] if found else (Stream(), Stream())), keylog, getattr(capture, "origin", ""), len(found))
 
 
@@ -126,7 +128,9 @@ class Session(Records):
         self.version = called(found.version, VERSIONS) if found.version else ""
         self.suite = called(found.suite, SUITES) if found.suite else ""
         sides = {"client": one, "server": other}
-        self.opening = [(side.host, *side.syn) for side in (one, other) if side.syn]  # TCP's SYN and SYN, ACK: host, sent, arrived
+        self.opening = [
+            (side.host, *side.syn) for side in (one, other) if side.syn
+        ]  # TCP's SYN and SYN, ACK: host, sent, arrived
         rows = []
         for opened in found.records:
             frames, *when = sides[opened.sender].frames(opened.offset, opened.offset + len(opened.raw))
@@ -134,8 +138,9 @@ class Session(Records):
             rows.append((record.time, frames[-1] if frames else 0, record))
         rows.sort(key=lambda row: row[:2])  # stable: records of one frame stay in order
         self.records = [record for _, _, record in rows]
+        order = {frame: at for at, frame in enumerate(dict.fromkeys(f for r in self.records for f in r.frames), 1)}
         for number, record in enumerate(self.records, 1):
-            record.number = number
+            record.number, record.segments = number, tuple(order[frame] for frame in record.frames)
         self._agreed()
 
     def _agreed(self):
@@ -155,7 +160,9 @@ class Session(Records):
 
     def plaintext(self, sender):
         """All application data of a host, as far as it is open: what its program wrote."""
-        return b"".join(r.plaintext for r in self.records if r.sender == sender and r.content_type == 23 and r.plaintext is not None)
+        return b"".join(
+            r.plaintext for r in self.records if r.sender == sender and r.content_type == 23 and r.plaintext is not None
+        )
 
     def __len__(self):
         return len(self.records)
@@ -171,7 +178,9 @@ class Session(Records):
         for record in self.records:
             if what in record.what and sender in (None, record.sender):
                 return record
-        raise LookupError(f"no record of this session is {what!r}; there are {', '.join(dict.fromkeys(r.what or 'closed ones' for r in self.records)) or 'none'}")
+        raise LookupError(
+            f"no record of this session is {what!r}; there are {', '.join(dict.fromkeys(r.what or 'closed ones' for r in self.records)) or 'none'}"
+        )
 
 
 class SessionRecord:
@@ -179,6 +188,7 @@ class SessionRecord:
 
     def __init__(self, opened, sender, frames, when, version, origin):
         self._opened, self.number, self.sender, self.frames, self.origin = opened, 0, sender, frames, origin
+        self.segments = ()  # the same frames, counted from 1 among those that carry TLS: no acknowledgement changes these numbers
         self.time, self.arrived = when  # when its last byte was sent, and when that arrived; nanoseconds
         self._version = version if version is not None else TLS13
 
@@ -205,7 +215,9 @@ class SessionRecord:
     def outside(self):
         """The record as layers, as far as one can read it without keys."""
         layer = decode(self.raw, 0, len(self.raw))[0]
-        return (layer if self.encrypted or self.problem else replace(layer, fields=layer.fields[:3]),)  # its content is named by inside()
+        return (
+            layer if self.encrypted or self.problem else replace(layer, fields=layer.fields[:3]),
+        )  # its content is named by inside()
 
     def inside(self):
         """What was encrypted, or lies open: layers that lie over the record's body."""
@@ -213,7 +225,11 @@ class SessionRecord:
         if opened.plaintext is None:
             return ()
         at = opened.inner
-        layers = peel_application(opened.plaintext, at) if opened.content_type == 23 else inside(opened.content_type, opened.plaintext, at, self._version)
+        layers = (
+            peel_application(opened.plaintext, at)
+            if opened.content_type == 23
+            else inside(opened.content_type, opened.plaintext, at, self._version)
+        )
         if opened.encrypted and self._version == TLS13:
             layers += (tail(opened, at),)
         elif opened.encrypted:
@@ -241,4 +257,6 @@ class SessionRecord:
         return RecordBytes(text, layers, (), self.origin)
 
     def __repr__(self):
-        return f"record {self.number}, {self.sender}: {self.wire_type}" + (f", inside: {self.what}" if self.encrypted and self.what else "")
+        return f"record {self.number}, {self.sender}: {self.wire_type}" + (
+            f", inside: {self.what}" if self.encrypted and self.what else ""
+        )

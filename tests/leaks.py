@@ -35,7 +35,9 @@ def descendants(pid=None):
     found = []
     for child in children(pid or os.getpid()):
         if state(child) == "Z":
-            if pid is None and child not in {process.pid for process in gc.get_objects() if isinstance(process, subprocess.Popen)}:
+            if pid is None and child not in {
+                process.pid for process in gc.get_objects() if isinstance(process, subprocess.Popen)
+            }:
                 os.waitpid(child, os.WNOHANG)
         elif state(child):
             found += [child, *descendants(child)]
@@ -43,7 +45,7 @@ def descendants(pid=None):
 
 
 def state(pid):
-    """"R", "S", "Z" …; "" when there is no such process."""
+    """ "R", "S", "Z" …; "" when there is no such process."""
     try:
         return open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()[0]
     except OSError:
@@ -88,5 +90,7 @@ def left_after(seconds, before):
         if not any(more):
             return ""
         if time.monotonic() > deadline:
-            return "; ".join(f"{kind} {thing}" for kind, thing in zip(("processes", "namespaces", "threads", "descriptors"), more) if thing)
+            return "; ".join(
+                f"{kind} {thing}" for kind, thing in zip(("processes", "namespaces", "threads", "descriptors"), more) if thing
+            )
         time.sleep(0.01)

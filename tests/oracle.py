@@ -11,7 +11,13 @@ FIELDS = (
     "udp.srcport udp.dstport udp.length icmp.type icmp.code icmpv6.type "
     "tcp.checksum ip.checksum.status tcp.checksum.status udp.checksum.status icmp.checksum.status icmpv6.checksum.status _ws.malformed"
 ).split()  # fmt: skip
-OPTIONS = ("ip.check_checksum:TRUE", "tcp.check_checksum:TRUE", "udp.check_checksum:TRUE", "ip.defragment:FALSE", "tcp.desegment_tcp_streams:FALSE")
+OPTIONS = (
+    "ip.check_checksum:TRUE",
+    "tcp.check_checksum:TRUE",
+    "udp.check_checksum:TRUE",
+    "ip.defragment:FALSE",
+    "tcp.desegment_tcp_streams:FALSE",
+)
 GOOD = ("", "Good", "1", "2", "3", "Unverified", "Not present")  # FT checksum status: 0 is bad
 
 
@@ -42,7 +48,9 @@ def compare(made, folder):
         assert ours(frame, relative) == theirs(frame, said), where
         assert not said["_ws.malformed"], f"malformed: {where}"
         bad = {name: said[name] for name in FIELDS if name.endswith("status") and said[name] not in GOOD}
-        if said["tcp.checksum"] == "0xffff":  # Linux writes a sum of 0 so (skb_checksum_help), which is the same number and which tshark minds
+        if (
+            said["tcp.checksum"] == "0xffff"
+        ):  # Linux writes a sum of 0 so (skb_checksum_help), which is the same number and which tshark minds
             bad.pop("tcp.checksum.status", None)
         assert not bad, f"{bad}: {where}"
 
@@ -53,7 +61,17 @@ def ours(frame, relative):
         return [*values, frame.arp_op]
     values.append(frame.ttl)
     if frame.protocol == "TCP":
-        values += [frame.sport, frame.dport, frame.flags, frame.seq, frame.ack, *relative(frame), frame.window, frame.mss, frame.payload_length]
+        values += [
+            frame.sport,
+            frame.dport,
+            frame.flags,
+            frame.seq,
+            frame.ack,
+            *relative(frame),
+            frame.window,
+            frame.mss,
+            frame.payload_length,
+        ]
     elif frame.protocol == "UDP":
         values += [frame.sport, frame.dport]
         values += [frame.payload_length] if frame.fragment is None else []
@@ -66,13 +84,30 @@ def ours(frame, relative):
 def theirs(frame, said):
     number = lambda name: int(said[name], 0) if said[name] else None
     first = lambda *names: next((said[name] for name in names if said[name]), None)
-    values = [said["eth.src"], said["eth.dst"], first("ip.src", "ipv6.src", "arp.src.proto_ipv4"), first("ip.dst", "ipv6.dst", "arp.dst.proto_ipv4")]
+    values = [
+        said["eth.src"],
+        said["eth.dst"],
+        first("ip.src", "ipv6.src", "arp.src.proto_ipv4"),
+        first("ip.dst", "ipv6.dst", "arp.dst.proto_ipv4"),
+    ]
     if frame.protocol == "ARP":
         return [*values, number("arp.opcode")]
     values.append(number("ip.ttl") or number("ipv6.hlim"))
     if frame.protocol == "TCP":
-        values += [number("tcp.srcport"), number("tcp.dstport"), number("tcp.flags"), number("tcp.seq_raw"), number("tcp.ack_raw")]
-        values += [number("tcp.seq"), number("tcp.ack"), number("tcp.window_size_value"), number("tcp.options.mss_val"), number("tcp.len")]
+        values += [
+            number("tcp.srcport"),
+            number("tcp.dstport"),
+            number("tcp.flags"),
+            number("tcp.seq_raw"),
+            number("tcp.ack_raw"),
+        ]
+        values += [
+            number("tcp.seq"),
+            number("tcp.ack"),
+            number("tcp.window_size_value"),
+            number("tcp.options.mss_val"),
+            number("tcp.len"),
+        ]
     elif frame.protocol == "UDP":
         values += [number("udp.srcport"), number("udp.dstport")]
         values += [number("udp.length") - 8] if frame.fragment is None else []

@@ -33,7 +33,7 @@ def eventful(network):
         with net.wires[0].rule(lambda f: f.payload_length == 3, drop=True, times=1):
             ours.sendall(b"abc")
             theirs.recv(9)
-        with udp(server, 9) as inbox, udp(client) as outbox:
+        with udp(server, 9), udp(client) as outbox:
             for how in ({"duplicate": 1}, {"rewrite": lambda f: f.raw[:-1] + b"!"}, {"delay": 0.01}):
                 with net.wires[1].rule(lambda f: f.dport == 9, **how):
                     outbox.sendto(b"datagram", ("10.0.1.1", 9))
@@ -51,7 +51,12 @@ def eventful(network):
 
 def test_what_is_saved_is_what_is_loaded(eventful, tmp_path):
     kinds = [(bool(f.lost), len(f.arrivals), any(a.raw for a in f.arrivals), f.sender) for f in eventful]
-    assert any(k[0] for k in kinds) and {k[1] for k in kinds} >= {0, 1, 2} and any(k[2] for k in kinds) and any(k[3] == "wire" for k in kinds)
+    assert (
+        any(k[0] for k in kinds)
+        and {k[1] for k in kinds} >= {0, 1, 2}
+        and any(k[2] for k in kinds)
+        and any(k[3] == "wire" for k in kinds)
+    )
     eventful.save(tmp_path / "x.pcapng")
     assert [p.name for p in tmp_path.iterdir()] == ["x.pcapng"]
     loaded = Capture.load(tmp_path / "x.pcapng")
@@ -96,7 +101,9 @@ def test_a_file_that_is_cut_off(eventful, tmp_path):
         if cut in starts:
             assert len(Capture.load(path)) == whole
         elif cut > 3:
-            with pytest.raises(LabError, match=f"expected a whole pcapng file, got one that ends inside a block at byte .*the {whole} frames"):
+            with pytest.raises(
+                LabError, match=f"expected a whole pcapng file, got one that ends inside a block at byte .*the {whole} frames"
+            ):
                 Capture.load(path)
             assert [f.raw for f in Capture.load(path, partial=True)] == [f.raw for f in eventful[:whole]]
         else:
@@ -117,9 +124,12 @@ SECTION = block(0x0A0D0D0A, struct.pack("<IHHq", 0x1A2B3C4D, 1, 0, -1))
     [
         (b"", "expected a pcapng file, got one that begins with nothing"),
         (b"hello, this is a text file", "expected a pcapng file, got one that begins with 68656c6c"),
-        (SECTION + block(1, struct.pack("<HHI", 113, 0, 0)), "expected Ethernet frames .link type 1., got link type 113"),
-        (SECTION + block(3, bytes(64)), "expected enhanced packet blocks, got block type 3"),
-        (SECTION + block(6, struct.pack("<IIIII", 0, 0, 0, 999, 999) + bytes(16)), "holds a packet longer than its block at byte 28"),
+        (SECTION + block(1, struct.pack("<HHI", 113, 0, 0)), "expected Ethernet .link type 1., got link type 113"),
+        (SECTION + block(3, bytes(64)), "expected packet blocks of type 6, got 3"),
+        (
+            SECTION + block(6, struct.pack("<IIIII", 0, 0, 0, 999, 999) + bytes(16)),
+            "holds a packet longer than its block at byte 28",
+        ),
         (SECTION + block(6, bytes(4)), "holds a block that is too short at byte 28"),
         (SECTION + b"\x06\0\0\0\x10\0\0\0abcd\x11\0\0\0", "holds a block that does not end as it begins at byte 28"),
         (SECTION + b"\x06\0\0\0\x02\0\0\0abcd", "holds a block of an impossible length at byte 28"),
@@ -140,7 +150,10 @@ def test_damaged_files_are_refused_or_read(data, tmp_path):
     fate = {"sender": "client", "arrivals": [[5, "server", None]], "lost": ""}
     about = {"hosts": ["client", "server"], "cards": [["client", 0, "02:00:00:00:00:01", ["10.0.0.1"]]], "missed": 0}
     option = lambda value: struct.pack("<HH", 1, len(value)) + value + b"\0" * (-len(value) % 4) + b"\0\0\0\0"
-    junk = st.recursive(st.none() | st.floats() | st.text(max_size=3), lambda more: st.lists(more, max_size=3) | st.dictionaries(st.text(max_size=3), more))
+    junk = st.recursive(
+        st.none() | st.floats() | st.text(max_size=3),
+        lambda more: st.lists(more, max_size=3) | st.dictionaries(st.text(max_size=3), more),
+    )
     for thing in (fate, about):
         if data.draw(st.booleans()):
             thing[data.draw(st.sampled_from(sorted(thing)))] = data.draw(junk)

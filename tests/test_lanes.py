@@ -216,6 +216,25 @@ def test_watch_in_the_background():
     assert not [thread for thread in threading.enumerate() if thread.name == "watch"]
 
 
+def test_a_watch_without_a_clock_reads_when_it_is_told():
+    lanes, value = Lanes(), [0]
+
+    def helper():
+        time.sleep(0)  # a call of somebody else's
+        value[0] = 2
+        lanes.look()
+
+    def program():
+        time.sleep(0)
+        helper()
+
+    with lanes.watch(lambda: {"value": value[0]}, every=None):
+        value[0] = 1
+        lanes.follow(program)
+    assert [words for _, words in lanes.order()] == ["0", "time.sleep(0)", "clock_nanosleep()", "1", "helper()", "2"]
+    assert not [thread for thread in threading.enumerate() if thread.name == "watch"]
+
+
 def test_an_error_while_watching_is_raised_at_the_end():
     reads = [{"a": 1}, {"a": 1}]
     with pytest.raises(IndexError):

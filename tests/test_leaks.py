@@ -35,17 +35,22 @@ def gone():
 
 
 def test_exception_in_with(link):
-    with pytest.raises(ZeroDivisionError), labs.network("a", "b", link=link) as net, net.capture(), net.wire.rule(lambda f: True, drop=True):
+    with (
+        pytest.raises(ZeroDivisionError),
+        labs.network("a", "b", link=link) as net,
+        net.capture(),
+        net.wire.rule(lambda f: True, drop=True),
+    ):
         net["a"].run(["sleep", "60"])
         net.wire.hold()
-        1 / 0
+        raise ZeroDivisionError
     gone()
 
 
 def test_del(link):
     """The garbage collector closes what nobody refers to, though a rule's thread watches the wire."""
     net = labs.network("a", "b", link=link)
-    rule = net.wire.rule(lambda f: net is None, drop=True)
+    rule = net.wire.rule(lambda f, host=net["a"]: host is None, drop=True)
     with udp(net["a"]) as sender:
         sender.sendto(b"x", ("10.0.0.2", 9))
     until(lambda: len(lab_processes()) == 2, "the lab process and its child")
@@ -86,7 +91,8 @@ def test_threads_make_networks(link):
 
 
 def test_channels_of_threads_end_with_them(net):
-    open_there = lambda pid=inside(net): len(os.listdir(f"/proc/{pid}/fd"))
+    pid = inside(net)
+    open_there = lambda: len(os.listdir(f"/proc/{pid}/fd"))
     net["client"].sockets()
     before = open_there()
     for _ in range(20):
@@ -100,7 +106,12 @@ def test_the_lab_process_is_killed(net):
     with pytest.raises(LabError, match="the lab process has ended; make a new network with labs.network"), capture:
         os.kill(net._lab.pid, signal.SIGKILL)
         net["client"].sockets()
-    for call in (net["client"].sockets, lambda: net.wire.held, lambda: net.wire.rule(lambda f: True, drop=True), net.capture().__enter__):
+    for call in (
+        net["client"].sockets,
+        lambda: net.wire.held,
+        lambda: net.wire.rule(lambda f: True, drop=True),
+        net.capture().__enter__,
+    ):
         with pytest.raises(LabError, match="the lab process has ended"):
             call()
     gone()
@@ -112,7 +123,8 @@ def test_the_lab_process_survives_a_missing_card(net):
     done = net["client"].run([sys.executable, "-c", DELETE_CARD])
     assert done.wait() == 0, done.output()
     assert net["server"].counters() and "eth0" not in net["client"].read("/proc/net/dev")
-    busy = lambda pid=inside(net): sum(map(int, open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()[11:13]))
+    pid = inside(net)
+    busy = lambda: sum(map(int, open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()[11:13]))
     before, began = busy(), time.monotonic()
     until(lambda: time.monotonic() - began > 0.3, "a while")
     assert busy() - before < 10, "it sleeps: 0.3 s are 30 ticks"
@@ -202,7 +214,9 @@ BLOCKS = {
 
 def notebook(link, what):
     script = [sys.executable, "-c", NOTEBOOK.replace("WHAT", what), ROOT, link]
-    made = subprocess.Popen(script, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    made = subprocess.Popen(
+        script, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
     assert made.stdout.readline() == "ready\n", made.stderr.read()
     return made
 

@@ -20,7 +20,7 @@ from traffic import until
 import labs
 from labs.lessons.values import OBJECTS, Files, decode, encode
 from labs.network import LabError
-from labs.serve.generator import parse
+from labs.serve.answer import parse
 from labs.serve.load import Load, load
 from labs.serve.server import serve
 from labs.serve.workers import workers

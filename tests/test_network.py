@@ -24,7 +24,10 @@ ROOT = str(Path(labs.__file__).resolve().parents[1])
 
 def test_addresses(net, link):
     client, server = net
-    assert [(h.name, h.address, h.mac) for h in net] == [("client", "10.0.0.1", "02:00:00:00:00:01"), ("server", "10.0.0.2", "02:00:00:00:00:02")]
+    assert [(h.name, h.address, h.mac) for h in net] == [
+        ("client", "10.0.0.1", "02:00:00:00:00:01"),
+        ("server", "10.0.0.2", "02:00:00:00:00:02"),
+    ]
     assert net.link == link and net["server"] is server and len(net) == 2 and net.hosts == (client, server)
     assert "02:00:00:00:00:02" not in client.read("/proc/net/arp")  # the hosts have not met
 
@@ -65,7 +68,9 @@ def test_ipv6(network):
         with client.connect("fd00::2", 80) as sock, listener.accept()[0] as far:
             sock.sendall(b"six")
             assert far.recv(9) == b"six"
-    cap = cap.where(lambda f: f.icmp_type != 143)  # a late multicast listener report (RFC 9777), which the kernels send when they begin
+    cap = cap.where(
+        lambda f: f.icmp_type != 143
+    )  # a late multicast listener report (RFC 9777), which the kernels send when they begin
     assert {f.protocol for f in cap} == {"ICMPv6", "TCP"} and {f.src for f in cap} == {"fd00::1", "fd00::2"}
     assert {cap.names[f.src] for f in cap} == {"client", "server"}
 
@@ -112,7 +117,9 @@ def test_a_switch_learns(network):
         listener.recv(9)
     request, reply, datagram = cap
     assert [arrival.receiver for arrival in request.arrivals] == ["b", "c"], "ARP asks everyone"
-    assert [arrival.receiver for arrival in reply.arrivals] == ["a"] and [arrival.receiver for arrival in datagram.arrivals] == ["b"]
+    assert [arrival.receiver for arrival in reply.arrivals] == ["a"] and [arrival.receiver for arrival in datagram.arrivals] == [
+        "b"
+    ]
     received = [c.read("/proc/net/dev").split("eth0:")[1].split()[1] for _ in range(1)]
     assert received == ["1"], "the third host's own count: the broadcast, and nothing else"
 
@@ -127,7 +134,7 @@ def test_routers_forward(network):
     assert [(f.wire, f.ttl, f.sender) for f in syn] == [(0, 64, "client"), (1, 63, "r1"), (2, 62, "r2")]
     assert [f.src_mac for f in syn] == [client.mac, r1.cards[1].mac, r2.cards[1].mac]
     with pytest.raises(LabError, match=r"this network has 3 wires, say which: net.wires\[0\] is wire 0: client – r1"):
-        net.wire
+        assert net.wire
 
 
 def test_routers_answer_for_what_they_cannot_do(network):
@@ -138,7 +145,9 @@ def test_routers_answer_for_what_they_cannot_do(network):
         sender.sendto(b"dies at the router", ("10.0.1.1", 9))
         sender.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, 64)
         sender.connect(("10.0.1.1", 9))
-        until(lambda: sender.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) or sender.send(b"nobody listens") == 0, "an ICMP error")
+        until(
+            lambda: sender.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) or sender.send(b"nobody listens") == 0, "an ICMP error"
+        )
         with udp(client) as big:
             big.setsockopt(socket.IPPROTO_IP, 10, 3)  # IP_PMTUDISC_PROBE: don't fragment, ignore what is known of the path
             big.sendto(bytes(1400), ("10.0.1.1", 9))
@@ -146,7 +155,9 @@ def test_routers_answer_for_what_they_cannot_do(network):
     said = {(f.icmp_type, f.icmp_code): f for f in cap if f.protocol == "ICMP" and f.wire == 0}
     assert said[11, 0].src == "10.0.0.254" and said[11, 0].sender == "r1", "time exceeded"
     assert said[3, 3].src == "10.0.1.1" and said[3, 3].sender == "r1", "port unreachable, from the far host"
-    assert said[3, 4].src == "10.0.0.254" and int.from_bytes(said[3, 4].raw[40:42], "big") == 600, "fragmentation needed, with the MTU"
+    assert said[3, 4].src == "10.0.0.254" and int.from_bytes(said[3, 4].raw[40:42], "big") == 600, (
+        "fragmentation needed, with the MTU"
+    )
 
 
 # ── programs ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -234,12 +245,20 @@ def test_hosts_ports_and_addresses(net, network):
         (lambda: net["nobody"], LabError, "expected one of client, server, got 'nobody': no such host"),
         (lambda: server.listen(70_000), ValueError, "expected a port from 0 to 65535, got 70000"),
         (lambda: server.listen(80, address="10.9.9.9"), OSError, "server has no address 10.9.9.9; it has 10.0.0.2, 127.0.0.1"),
-        (lambda: client.connect("nobody", 80), ValueError, r"expected a host of this network \(client, server\) or an address .*, got 'nobody'"),
+        (
+            lambda: client.connect("nobody", 80),
+            ValueError,
+            r"expected a host of this network \(client, server\) or an address .*, got 'nobody'",
+        ),
         (lambda: client.connect(7, 80), TypeError, "expected a Host or an address such as '10.0.0.2', got 7"),
         (lambda: client.connect(network("a", "b")["b"], 80), ValueError, "expected a host of client's network, got b"),
         (lambda: client.sysctl("kernel.hostname"), ValueError, "expected a setting of this host's network such as"),
         (lambda: client.sysctl("net.ipv4.nothing"), LabError, "this kernel has no setting 'net.ipv4.nothing' for a host"),
-        (lambda: client.sysctl("net.ipv4.ip_forward", "maybe"), LabError, "the kernel did not take net.ipv4.ip_forward = maybe: "),
+        (
+            lambda: client.sysctl("net.ipv4.ip_forward", "maybe"),
+            LabError,
+            "the kernel did not take net.ipv4.ip_forward = maybe: ",
+        ),
     ]:
         with pytest.raises(kind, match=expected):
             call()
@@ -342,14 +361,26 @@ def test_odd_surroundings(link, tmp_path):
         (tmp_path / f"{name}.py").write_text("raise ImportError('not this one')")
     bare = {"PATH": os.environ.get("PATH", ""), "LC_ALL": "C"}
     assert run_script(link, env=bare)["missed"] == 0
-    assert run_script(link, env={**bare, "PYTHONPATH": "/no/such", "LC_ALL": "xx_YY", "LANG": "tr_TR.ISO-8859-9"}, cwd=tmp_path.parent)["missed"] == 0
+    assert (
+        run_script(
+            link, env={**bare, "PYTHONPATH": "/no/such", "LC_ALL": "xx_YY", "LANG": "tr_TR.ISO-8859-9"}, cwd=tmp_path.parent
+        )["missed"]
+        == 0
+    )
 
 
 def test_read_only_proc_sys(link):
     """As in many containers: forwarding is then switched on by netlink."""
     if os.geteuid():
         not_run("read-only /proc/sys", "only root can remount it, in a mount namespace of the test's own")
-    read_only = ["unshare", "-m", "sh", "-c", 'mount --bind /proc/sys /proc/sys && mount -o remount,ro,bind /proc/sys && exec "$@"', "sh"]
+    read_only = [
+        "unshare",
+        "-m",
+        "sh",
+        "-c",
+        'mount --bind /proc/sys /proc/sys && mount -o remount,ro,bind /proc/sys && exec "$@"',
+        "sh",
+    ]
     if subprocess.run([*read_only, "true"], capture_output=True).returncode:
         not_run("read-only /proc/sys", "this machine does not let root remount it")
     assert run_script(link, before=read_only)["syn"] == [[0, 64, 1460], [1, 63, 1460]]

@@ -18,7 +18,10 @@ import labs  # noqa: E402
 from labs.capture import Capture  # noqa: E402
 from labs.decode.tls_handshake import inside, messages  # noqa: E402
 from labs.decode.tls_session import open_streams  # noqa: E402
+from labs.decode.headers import ACK, SYN  # noqa: E402
 from labs.lessons.graders.chapter_16 import hellos  # noqa: E402
+from labs.lessons.graders.chapter_24 import _segment  # noqa: E402
+from labs.network.frame import Arrival, Frame  # noqa: E402
 from labs.network.links import why_not  # noqa: E402
 from labs.views.flights import Flights  # noqa: E402
 
@@ -58,12 +61,22 @@ def run_openssl(place, server_options, client_options, before="", wanted="1 lamp
     net, folder = place
     (folder / "keys.log").unlink(missing_ok=True)
     shop = net["server"].run(
-        ["sh", "-c", f"sleep 60 | openssl s_server -accept 443 -cert cert.pem -key key.pem -keylogfile keys.log -rev {server_options}"], folder=folder
+        [
+            "sh",
+            "-c",
+            f"sleep 60 | openssl s_server -accept 443 -cert cert.pem -key key.pem -keylogfile keys.log -rev {server_options}",
+        ],
+        folder=folder,
     )
     wait_for(shop, "ACCEPT")
     with net.capture() as cap:
         buyer = net["client"].run(
-            ["sh", "-c", f"(echo lamp one; sleep 0.5) | openssl s_client -connect {net['server'].address}:443 -servername shop.test {client_options}"], folder=folder
+            [
+                "sh",
+                "-c",
+                f"(echo lamp one; sleep 0.5) | openssl s_client -connect {net['server'].address}:443 -servername shop.test {client_options}",
+            ],
+            folder=folder,
         )
         buyer.wait()
         net.wire.settle()
@@ -73,11 +86,9 @@ def run_openssl(place, server_options, client_options, before="", wanted="1 lamp
 
 
 def by_tshark(cap, keylog, folder):
-    """Each record as tshark reads it: [(frame, content type, length of the body, handshake types, alert)], and the HTTP or data bytes."""
+    """Each record as tshark reads it: [frame, true content types, opaque types, lengths, handshake types, alerts] a frame."""
     cap.save(folder / "tls.pcapng")
     (folder / "tshark.log").write_text(keylog)
-    command = ["tshark", "-r", "tls.pcapng", "-n", "-o", "tls.keylog_file:tshark.log", "-d", "tcp.port==443,tls", "-T", "json", "-J", "frame tls"]
-    # PDML-like JSON loses repeated keys, so read -T fields with every occurrence
     command = [
         "tshark", "-r", "tls.pcapng", "-n", "-o", "tls.keylog_file:tshark.log", "-d", "tcp.port==443,tls", "-Y", "tls", "-T", "fields",
         "-E", "occurrence=a", "-E", "aggregator=,", "-e", "frame.number", "-e", "tls.record.content_type", "-e", "tls.record.opaque_type",
@@ -103,7 +114,9 @@ def agree(cap, keylog, folder):
         # tshark's content_type: of TLS 1.3's encrypted records the true one, of the others the header's
         assert sorted(r.content_type for r in records) == sorted(map(int, plain))
         assert len(opaque) == sum(r.encrypted and session.version == "TLS 1.3" for r in records)
-        ours = [m.fields[0].value for r in records if r.content_type == 22 for m in inside(22, r.plaintext, 0, session.version_number)]
+        ours = [
+            m.fields[0].value for r in records if r.content_type == 22 for m in inside(22, r.plaintext, 0, session.version_number)
+        ]
         assert ours == [int(n) for n in types]
         assert [r.plaintext[1] for r in records if r.content_type == 21] == [int(n) for n in alerts]
     return session
@@ -111,12 +124,28 @@ def agree(cap, keylog, folder):
 
 def decrypted_by_tshark(cap, keylog, folder):
     """The application data as tshark decrypts it: (client's bytes, server's bytes)."""
-    command = ["tshark", "-r", "tls.pcapng", "-n", "-q", "-o", "tls.keylog_file:tshark.log", "-d", "tcp.port==443,tls", "-z", "follow,tls,raw,0"]
+    command = [
+        "tshark",
+        "-r",
+        "tls.pcapng",
+        "-n",
+        "-q",
+        "-o",
+        "tls.keylog_file:tshark.log",
+        "-d",
+        "tcp.port==443,tls",
+        "-z",
+        "follow,tls,raw,0",
+    ]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
-    said = {"client": b"", "server": b""}
-    for line in done.stdout.splitlines()[6:]:
-        if set(line.strip()) <= set("0123456789abcdef") and line.strip():
-            said["server" if line.startswith("\t") else "client"] += bytes.fromhex(line.strip())
+    said, nodes = {"client": b"", "server": b""}, {}
+    for line in done.stdout.splitlines():
+        if line.startswith("Node "):
+            nodes.setdefault("0", "server" if line.endswith(":443") else "client")  # of TLS 1.2 it does not name the other node
+        elif line.strip() and set(line.strip()) <= set("0123456789abcdef"):
+            said[nodes["0"] if not line.startswith("\t") else {"client": "server", "server": "client"}[nodes["0"]]] += (
+                bytes.fromhex(line.strip())
+            )
     return said
 
 
@@ -145,18 +174,26 @@ def test_every_suite_agrees_with_tshark(suite, place):
 def test_retry_resumption_and_early_data(place):
     cap, keylog = run_openssl(place, "-groups P-384", "-tls1_3 -groups X25519:P-384")
     session = agree(cap, keylog, place[1])
-    assert [r.what for r in session][:2] == ["ClientHello", "ServerHello"] and session.group == "secp384r1"
+    assert [r.what for r in session][:2] == ["ClientHello", "HelloRetryRequest"] and session.group == "secp384r1"
     assert session.records[1].inside()[0].name == "HelloRetryRequest"
     net, folder = place
     shop = net["server"].run(
-        ["sh", "-c", "sleep 60 | openssl s_server -accept 443 -cert cert.pem -key key.pem -keylogfile early.log -early_data -no_anti_replay"], folder=folder
+        [
+            "sh",
+            "-c",
+            "sleep 60 | openssl s_server -accept 443 -cert cert.pem -key key.pem -keylogfile early.log -early_data -no_anti_replay",
+        ],
+        folder=folder,
     )
     wait_for(shop, "ACCEPT")
     address = f"{net['server'].address}:443"
     for options in ("-sess_out first.pem", "-sess_in first.pem -sess_out second.pem -early_data request.txt"):
         name = "second.pem" if "second" in options else "first.pem"
         with net.capture() as cap:
-            net["client"].run(["sh", "-c", f"until [ -s {name} ]; do sleep 0.02; done | openssl s_client -connect {address} {options}"], folder=folder).wait()
+            net["client"].run(
+                ["sh", "-c", f"until [ -s {name} ]; do sleep 0.02; done | openssl s_client -connect {address} {options}"],
+                folder=folder,
+            ).wait()
             net.wire.settle()
     shop.kill()
     shop.wait()
@@ -206,10 +243,13 @@ def test_wrong_keys_are_told(talks):
         hidden = sum(r.encrypted for r in whole.records)
         none = open_streams("", up, down)
         assert sum("the key log has no" in r.problem for r in none.records) == hidden
-        wrong = "".join(line[:-5] + ("0000\n" if line[-5:] != "0000\n" else "1111\n") for line in keylog.splitlines(True) if line[0] != "#")
+        wrong = "".join(
+            line[:-5] + ("0000\n" if line[-5:] != "0000\n" else "1111\n") for line in keylog.splitlines(True) if line[0] != "#"
+        )
         false = open_streams(wrong, up, down)
         assert sum("tag does not match" in r.problem for r in false.records) == hidden
-        assert "hexadecimal" in open_streams(keylog.replace("_SECRET", "_SECRET").replace(keylog[-4:], "zzz\n"), up, down).problems[0]
+        damaged = keylog[:-4] + "zzz\n"
+        assert "hexadecimal" in open_streams(damaged, up, down).problems[0]
 
 
 @pytest.mark.parametrize("which", (0, 1))
@@ -221,7 +261,9 @@ def test_every_truncation(talks, which):
         kept = [r for r in cut.records if r.sender == "server"]
         wanted = [r for r in whole.records if r.sender == "server"]
         if cut.answer:
-            assert [r.plaintext for r in kept if not r.problem] == [r.plaintext for r in wanted][: sum(not r.problem for r in kept)]
+            assert [r.plaintext for r in kept if not r.problem] == [r.plaintext for r in wanted][
+                : sum(not r.problem for r in kept)
+            ]
     for size in range(0, len(up), 7):
         open_streams(keylog, up[:size], down)
 
@@ -280,3 +322,31 @@ def test_a_capture_without_tls():
         labs.tls(Capture([], (), {}, "file"), b"")
     with pytest.raises(ValueError, match="nth from 1 to 1"):
         labs.tls(Capture([], (), {}, "file"), nth=2)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.randoms(use_true_random=False), st.integers(50, 700))
+def test_segments_in_any_order(talks, order, size):
+    """Doubled, overlapping and late segments make no difference, nor do those that the wire lost or changed behind TCP's back."""
+    keylog, up, down = talks[1]
+    frames = [_segment("client", 99, SYN), _segment("server", 499, SYN | ACK)]
+    parts = []
+    for sender, start, stream in (("client", 100, up), ("server", 500, down)):
+        for at in range(0, len(stream), size):
+            parts.append(_segment(sender, start + at, ACK, stream[at : at + size + order.randrange(40)]))
+    parts += order.sample(parts, len(parts) // 2)
+    broken = order.choice(parts)
+    lost, changed = Frame(broken.raw, sender=broken.sender), Frame(broken.raw, sender=broken.sender)
+    lost.lost = "rule"
+    changed.arrivals = [Arrival(0, "server", broken.raw[:-1] + bytes([broken.raw[-1] ^ 1]))]  # its checksum does not fit
+    order.shuffle(parts)
+    frames += [lost, changed, *parts]
+    for number, frame in enumerate(frames, 1):
+        frame.number = frame.time = number
+    names = {"10.0.0.1": "alice", "10.0.0.2": "bob"}
+    session = labs.tls(Capture(frames, ("alice", "bob"), names, "file"), keylog)
+    wanted = open_streams(keylog, up, down)
+    for role, host in (("client", "alice"), ("server", "bob")):
+        ours = [r.plaintext for r in session if r.sender == host]
+        assert ours == [r.plaintext for r in wanted.records if r.sender == role]
+    assert session.version == "TLS 1.3" and session.figure() and Flights(session).figure()

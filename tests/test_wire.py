@@ -107,7 +107,9 @@ def test_rate_and_queue(net, mail):
 def test_a_slow_wire_stays_slow():
     """120 ms a frame: the 50th of a burst waits for six seconds."""
     due = []
-    lab = SimpleNamespace(total_cards=2, macs=(b"", b""), number=0, log=lambda *_: None, schedule=lambda time, *_: due.append(time))
+    lab = SimpleNamespace(
+        total_cards=2, macs=(b"", b""), number=0, log=lambda *_: None, schedule=lambda time, *_: due.append(time)
+    )
     cable = Cable(lab, 0, [0, 1], {"rate": 100_000})
     began = time.monotonic_ns()
     for _ in range(50):
@@ -308,7 +310,11 @@ def test_step_through_a_connection(net):
         seen = lambda: next((s.state for s in client.sockets() if s.remote.endswith(":81")), "")
         far = lambda: next((s.state for s in server.sockets() if s.local.endswith(":81") and s.state != "LISTEN"), "")
         assert (net.wire.held, seen(), far()) == (1, "SYN_SENT", "")
-        for flags, here, there in [(0x02, "SYN_SENT", "SYN_RECV"), (0x12, "ESTABLISHED", "SYN_RECV"), (0x10, "ESTABLISHED", "ESTABLISHED")]:
+        for flags, here, there in [
+            (0x02, "SYN_SENT", "SYN_RECV"),
+            (0x12, "ESTABLISHED", "SYN_RECV"),
+            (0x10, "ESTABLISHED", "ESTABLISHED"),
+        ]:
             frame = net.wire.step()
             assert (frame.flags, seen(), far()) == (flags, here, there)
         assert net.wire.held == 0
@@ -437,7 +443,9 @@ def test_bulk_is_captured_whole(net):
         sending = in_thread(ours.sendall, data)
         assert read_all(theirs, len(data)) == data
         sending.join()
-    moved = [{name: after[name] - before[name] for name in after} for before, after in zip(counters, [host.counters() for host in net])]
+    moved = [
+        {name: after[name] - before[name] for name in after} for before, after in zip(counters, [host.counters() for host in net])
+    ]
     first = next(f for f in cap if f.sender == "client")
     parts = {(f.seq - first.seq) % 2**32: f.payload for f in cap if f.sender == "client" and f.payload_length}
     assert b"".join(parts[at] for at in sorted(parts)) == data

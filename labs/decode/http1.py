@@ -3,7 +3,7 @@
     for message in messages(stream):
         message.side, message.method, message.status, message.body
 
-h11 is the state machine with which httpx speaks HTTP/1.1; here two of them listen to the two sides of a conversation that is over.
+h11 is the state machine with which httpx speaks HTTP/1.1; here two of them listen to both sides of a conversation that is over.
 `labs.decode.http` explains single frames; this reads whole messages, however many frames carried them.
 Chapter 02-polling uses it.
 """

@@ -3,8 +3,8 @@
     for frame in frames(stream.sent("client"), "client"):
         frame.type, frame.stream_id, frame.headers, frame.block
 
-Frames are read by hyperframe, header blocks by hpack, the libraries that httpx itself uses.  What those do not tell, the place and
-the size of each header line in its block, is read here (RFC 7541 §5 and §6).  Built in 08-http2; 07-sidecar-pattern uses it.
+Frames are read by hyperframe, header blocks by hpack, the libraries that httpx itself uses.  What those do not tell, the place
+and the size of each header line in its block, is read here (RFC 7541 §5 and §6).  Built in 08-http2; 07-sidecar-pattern uses it.
 """
 
 from dataclasses import dataclass, replace
@@ -18,7 +18,8 @@ HEAD = 9  # bytes before each frame's payload, RFC 9113 §4.1
 CARRIES_BLOCK = ("HEADERS", "PUSH_PROMISE", "CONTINUATION")
 SETTINGS = {
     1: "SETTINGS_HEADER_TABLE_SIZE", 2: "SETTINGS_ENABLE_PUSH", 3: "SETTINGS_MAX_CONCURRENT_STREAMS",
-    4: "SETTINGS_INITIAL_WINDOW_SIZE", 5: "SETTINGS_MAX_FRAME_SIZE", 6: "SETTINGS_MAX_HEADER_LIST_SIZE", 8: "SETTINGS_ENABLE_CONNECT_PROTOCOL",
+    4: "SETTINGS_INITIAL_WINDOW_SIZE", 5: "SETTINGS_MAX_FRAME_SIZE", 6: "SETTINGS_MAX_HEADER_LIST_SIZE",
+    8: "SETTINGS_ENABLE_CONNECT_PROTOCOL",
     9: "SETTINGS_NO_RFC7540_PRIORITIES",
 }  # fmt: skip
 ERRORS = (

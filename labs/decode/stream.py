@@ -95,7 +95,7 @@ class _Side:
 
 
 class Stream:
-    """One TCP connection.  client (who opened it) and server: its Endpoints, and what its two sides are called; frames: all of it."""
+    """One TCP connection.  client (who opened it) and server: its Endpoints, and the names of its sides; frames: all of them."""
 
     def __init__(self, client, server):
         self.client, self.server, self.frames = client, server, []

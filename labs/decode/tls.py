@@ -134,7 +134,9 @@ def tail(plain, at):
     kind = CONTENT_TYPES.get(plain.content_type, "not decoded here")
     fields = (
         Field("Inner Type", plain.content_type, str(plain.content_type), kind, end, 1, "RFC 8446 §5.2"),
-        Field("Authentication Tag", b"", "", "16 bytes: a changed record does not pass", end + 1, 16, "RFC 8446 §5.2", varies=True),
+        Field(
+            "Authentication Tag", b"", "", "16 bytes: a changed record does not pass", end + 1, 16, "RFC 8446 §5.2", varies=True
+        ),
     )
     return Layer("TLS tail", 6, fields, end, 17, 17)
 
@@ -142,9 +144,13 @@ def tail(plain, at):
 def tail12(plain, at):
     """The same for TLS 1.2: the tag behind the plaintext and, in front of it, GCM's part of the nonce (RFC 5288 §3), if it has one."""
     end, before = at + len(plain.plaintext), at - 5
-    tag = Field("Authentication Tag", b"", "", "16 bytes: a changed record does not pass", end, 16, "RFC 5246 §6.2.3.3", varies=True)
+    tag = Field(
+        "Authentication Tag", b"", "", "16 bytes: a changed record does not pass", end, 16, "RFC 5246 §6.2.3.3", varies=True
+    )
     layers = (Layer("TLS tail", 6, (tag,), end, 16, 16),)
     if before:
-        nonce = Field("Explicit Nonce", b"", "", "with the IV of the keys: never twice the same", 5, before, "RFC 5288 §3", varies=True)
+        nonce = Field(
+            "Explicit Nonce", b"", "", "with the IV of the keys: never twice the same", 5, before, "RFC 5288 §3", varies=True
+        )
         layers += (Layer("TLS nonce", 6, (nonce,), 5, before, before),)
     return layers

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from labs.decode.fields import DecodeError
 from labs.decode.tls import ALERT, APPLICATION_DATA, CHANGE_CIPHER_SPEC, HANDSHAKE, leading
-from labs.decode.tls_handshake import messages
+from labs.decode.tls_handshake import RETRY, messages
 from labs.decode.tls_keys import Keys13, NotOpened, digest_size, keys12, secrets_of
 from labs.decode.tls_names import ALERT_LEVELS, ALERTS, HANDSHAKES, SUITES, called
 
@@ -86,7 +86,9 @@ def _read_hellos(found, streams, cut):
         if not read:
             if not (sender == "server" and cut["server"] and cut["server"][0].type == ALERT):
                 first = clear[:8].hex(" ") or "nothing of the kind"
-                found.problems.append(f"the {sender}'s stream begins with a whole {name}; {first} came. Capture from the first byte")
+                found.problems.append(
+                    f"the {sender}'s stream begins with a whole {name}; {first} came. Capture from the first byte"
+                )
         elif sender == "client":
             found.hello = read[-1]
         else:
@@ -154,7 +156,10 @@ class _Side:
             if self.suite is None or self.suite.cipher not in ("AES-GCM", "ChaCha20-Poly1305"):
                 if self.found.suite is None:
                     return None, "the ServerHello, which names the cipher suite, is not in the capture"
-                return None, f"{called(self.found.suite, SUITES)} is not opened here, only suites with AES-GCM and ChaCha20-Poly1305 are"
+                return (
+                    None,
+                    f"{called(self.found.suite, SUITES)} is not opened here, only suites with AES-GCM and ChaCha20-Poly1305 are",
+                )
             secret = self.secrets.get(label)
             if secret is None:
                 return None, f"the key log has no {label} of this connection"
@@ -184,10 +189,17 @@ class _Side:
         if kind == ALERT and len(text) == 2:
             return f"{called(text[0], ALERT_LEVELS, 1)} alert: {called(text[1], ALERTS, 1)}"
         if kind != HANDSHAKE:
-            return "application data" if kind == APPLICATION_DATA else "an alert that is not one" if kind == ALERT else f"type {kind}"
+            return (
+                "application data"
+                if kind == APPLICATION_DATA
+                else "an alert that is not one"
+                if kind == ALERT
+                else f"type {kind}"
+            )
         names, data, begun = [], self.pending + text, "end of " if self.pending else ""
         while len(data) >= 4:
             size, name = 4 + int.from_bytes(data[1:4], "big"), called(data[0], HANDSHAKES, 1)
+            name = "HelloRetryRequest" if data[0] == 2 and data[6:38] == RETRY else name
             if len(data) < size:
                 names.append(f"{name}, continued" if begun else f"start of {name}")
                 break

@@ -3,8 +3,8 @@
     how="accept"      one listening socket that all inherit, each calls accept(2): one queue, whoever is free takes the next
     how="reuseport"   a listening socket for each on the same port (SO_REUSEPORT, socket(7)): a queue each, the kernel deals
 
-A worker is a process of its own inside the host, so it has an interpreter of its own.  What it runs must be importable: a function
-in a module or in a file ("worker.py:serve"), called with the listening socket and the worker's name.
+A worker is a process of its own inside the host, so it has an interpreter of its own.  What it runs must be importable: a
+function in a module or in a file ("worker.py:serve"), called with the listening socket and the worker's name.
 Chapter 22-single-listener-multiple-workers.
 """
 

@@ -86,7 +86,14 @@ def _span(session):
 def _ladder(sheet, session, left, width, y):
     posts = {session.client: left + MARGIN, session.server: left + width - MARGIN}
     said, (begin, end) = flights(session), _span(session)
-    sheet.text(left + width / 2, 22, f"{_name(session)}, {count(trips(session), 'round trip')} before the request", 12, align="center", bold=True)
+    sheet.text(
+        left + width / 2,
+        22,
+        f"{_name(session)}, {count(trips(session), 'round trip')} before the request",
+        12,
+        align="center",
+        bold=True,
+    )
     for index, (host, x) in enumerate(posts.items()):
         sheet.pill(x, 50, escape.plain(host, 20), palette.host_colour(index), 10, height=22)
         sheet.line((x, x), (66, y(end) + 8), palette.FAINT, 2)
@@ -100,7 +107,15 @@ def _ladder(sheet, session, left, width, y):
         middle = (y(sent) + y(arrived)) / 2
         for row, line in enumerate(lines):
             ground = palette.LAYER[7] if "application data" in words else palette.PAPER
-            sheet.text(left + width / 2, middle + 4 + (row - (len(lines) - 1) / 2) * 15, line, 9, align="center", ground=ground, colour=palette.SOFT if quiet else palette.INK)
+            sheet.text(
+                left + width / 2,
+                middle + 4 + (row - (len(lines) - 1) / 2) * 15,
+                line,
+                9,
+                align="center",
+                ground=ground,
+                colour=palette.SOFT if quiet else palette.INK,
+            )
     for time in range(0, 1000, 20):
         if begin + time * 1e6 <= end + 1e6:
             sheet.text(left + 6, y(begin + time * 1e6) + 4, f"{time}", 9, palette.SOFT)

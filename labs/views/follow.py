@@ -1,7 +1,8 @@
 """Run a function and note what it does: which line it is at, and which calls it makes into the kernel.  Chapter 18 uses it.
 
 Python tells a thread's tracer about every line (sys.settrace) and a profiler about every call of a C function (sys.setprofile).
-The methods of a socket are such functions, one system call each; so is time.sleep().  It works on the thread that calls it.
+The methods of a socket are such functions, one system call each; so is time.sleep().  It works on the thread that calls it, and
+on what the function does itself: functions that it calls are one line to it.
 """
 
 import linecache
@@ -40,8 +41,14 @@ def follow(lanes, function, args, line, call):
     def trace(frame, event, arg):
         return local if frame.f_code is code else None
 
+    def own(frame):
+        """Is it the function itself that calls, directly or through Python's socket module?"""
+        while frame is not None and frame.f_globals.get("__name__") == "socket":
+            frame = frame.f_back
+        return frame is not None and frame.f_code is code
+
     def profile(frame, event, arg):
-        if event in ("c_call", "c_return", "c_exception") and (name := _system_call(arg)):
+        if event in ("c_call", "c_return", "c_exception") and (name := _system_call(arg)) and own(frame):
             if event == "c_call":
                 calling.append((name, time.time_ns()))
             elif calling:

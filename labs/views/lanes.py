@@ -84,7 +84,10 @@ class Lanes(View):
 
     @contextmanager
     def watch(self, read, every=0.001):
-        """`with lanes.watch(read):` calls read() again and again; it gives {track: value}, and each new value is a level."""
+        """`with lanes.watch(read):` calls read() again and again; it gives {track: value}, and each new value is a level.
+
+        every=None: it is called only by look(), and by follow() after each system call.
+        """
         with Watch(read, self.level, every) as watch:
             self._watches.append(watch)
             try:

@@ -25,11 +25,11 @@ class Records(View):
         return " · ".join(escape.plain(part, 80) for part in parts if part)
 
     def rows(self):
-        """(number, frames, sender, what everyone can read, bytes of the body, what is inside) of each record, as text."""
+        """(number, segments, sender, what everyone can read, bytes of the body, what is inside) of each record, as text."""
         return [
             (
                 str(r.number),
-                _frames(r.frames),
+                _range(r.segments),
                 escape.plain(r.sender, 40),
                 r.wire_type,
                 f"{len(r.body):,}",
@@ -53,7 +53,7 @@ class Records(View):
             return self.heading()
         hidden = [r for r in self.records if r.encrypted]
         closed = [r for r in hidden if r.problem]
-        text = f"{count(len(self.records), 'record')}, {len(hidden)} of them encrypted"
+        text = f"{count(len(self.records), 'record')}, {len(hidden) or 'none'} of them encrypted"
         if hidden and not self.keylog:
             text += "; to open them, give labs.tls the key log"
         elif hidden:
@@ -78,17 +78,19 @@ def shown(data):
     """The beginning of some bytes, for people."""
     from labs.decode.reading import preview
 
-    return escape.plain(preview(data, PREVIEW), 90)
+    return escape.plain(preview(data, PREVIEW).partition(f" … ({len(data)} bytes)")[0], 90) + (
+        " …" if len(data) > PREVIEW else ""
+    )
 
 
-def _frames(numbers):
+def _range(numbers):
     if not numbers:
         return "–"
     return str(numbers[0]) if len(numbers) == 1 else f"{numbers[0]}–{numbers[-1]}"
 
 
 def _table(rows):
-    head = ("", "frame", "from", "on the wire", "bytes", "[inside]")
+    head = ("", "segment", "from", "on the wire", "bytes", "[inside]")
     wide = [max(len(row[i]) for row in (head, *rows)) for i in range(5)]
     form = f"{{:>{wide[0]}}}  {{:<{wide[1]}}}  {{:<{wide[2]}}}  {{:<{wide[3]}}}  {{:>{wide[4]}}}  {{}}".format
     return [form(*head), *(form(*row) for row in rows)]
@@ -104,7 +106,9 @@ class RecordBytes(ByteMap):
         self.spans = spans(len(self.raw), self.layers, self.extra)
         self.plain = {plain[0] + at: plain[1][at : at + 1] for at in range(len(plain[1]))}
         for field in (field for layer in self.layers for field in layer.fields if isinstance(field.value, str)):
-            self.plain |= {at: self.raw[at : at + 1] for at in range(field.offset, field.offset + field.length)}  # a name: readable
+            self.plain |= {
+                at: self.raw[at : at + 1] for at in range(field.offset, field.offset + field.length)
+            }  # a name: readable
 
     def summary(self):
         """How many bytes and fields, and what lies over them."""

@@ -9,7 +9,8 @@ __all__ = ["Watch"]
 class Watch:
     """`with Watch(read, note, every):` notes what read() gives, {name: value}: note(name, value, ns) at first and at each change.
 
-    It misses what lasts less than `every` seconds.  An error in read() ends the watch and is raised at the end of the `with`.
+    It misses what lasts less than `every` seconds.  every=None: it reads only when look() is called.
+    An error in read() ends the watch and is raised at the end of the `with`.
     """
 
     def __init__(self, read, note, every=0.001):
@@ -17,7 +18,7 @@ class Watch:
             raise TypeError(f"expected a function that gives {{name: value}}, got {read!r}")
         self._read, self._note, self._every = read, note, every
         self._over, self._error, self._last, self._lock = threading.Event(), None, {}, threading.Lock()
-        self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
+        self._thread = None if every is None else threading.Thread(target=self._run, name="watch", daemon=True)
 
     def look(self):
         """Read now; whoever has just changed something calls this, and need not wait for the next turn."""
@@ -39,12 +40,14 @@ class Watch:
 
     def __enter__(self):
         self.look()
-        self._thread.start()
+        if self._thread:
+            self._thread.start()
         return self
 
     def __exit__(self, kind, *_):
         self._over.set()
-        self._thread.join()
+        if self._thread:
+            self._thread.join()
         if kind is None:
             if self._error is not None:
                 raise self._error
