@@ -17,6 +17,8 @@ _HOME = {
     "router": "labs.network",
     "LabError": "labs.network",
     "Capture": "labs.capture",
+    "Gauge": "labs.views",
+    "Lanes": "labs.views",
     "States": "labs.views",
     "chapter": "labs.lessons",
     "claim": "labs.lessons",
