@@ -10,18 +10,21 @@ It puts the TCP streams together from the frames (chapter 24-tcp-connection), cu
 """
 
 from dataclasses import replace
+from types import SimpleNamespace
 
-from labs.decode.headers import Headers
 from labs.decode.peel import peel, peel_application
+from labs.decode.stream import streams
 from labs.decode.tls import begins, decode, tail, tail12
 from labs.decode.tls_handshake import inside
 from labs.decode.tls_names import CONTENT_TYPES, GROUPS, SUITES, VERSIONS, called
 from labs.decode.tls_session import open_streams
+from labs.network.frame import Frame
 from labs.views.records import RecordBytes, RecordLayers, Records
 
-__all__ = ["Session", "SessionRecord", "streams", "tls"]
+__all__ = ["Session", "SessionRecord", "tls"]
 
 TLS13 = 0x0304
+SIDES = ("client", "server")
 
 
 def tls(capture, keylog="", nth=1):
@@ -31,72 +34,27 @@ def tls(capture, keylog="", nth=1):
     """
     if not isinstance(keylog, str):
         raise TypeError(f"expected the text of a key log, got {type(keylog).__name__}: read the file first")
-    found = [pair for pair in streams(capture) if any(begins(one.data, 0, len(one.data)) for one in pair)]
+    found = [stream for stream in streams(_arrived(capture)) if any(begins(d, 0, len(d)) for d in map(stream.sent, SIDES))]
     if nth < 1 or nth > max(len(found), 1):
         raise ValueError(
-            f"expected nth from 1 to {max(len(found), 1)}, got {nth}: so many connections of the capture begin with a TLS record"
+            f"expected nth from 1 to {max(len(found), 1)}, got {nth}: so many TCP connections here begin with a TLS record"
         )
-    return Session(*(found[nth - 1] if found else (Stream(), Stream())), keylog, getattr(capture, "origin", ""), len(found))
+    return Session(found[nth - 1] if found else None, keylog, getattr(capture, "origin", ""))
 
 
-class Stream:
-    """The bytes that one side of a TCP connection got from the other, in order, and which frame brought which."""
-
-    def __init__(self, host="", start=None):
-        self.host, self.start, self.data = host, start, b""
-        self.syn = None  # (sent, arrived) of its SYN, in nanoseconds
-        self.pieces = []  # (first byte, byte behind, frame number, when it was sent, when it arrived), in the order of the bytes
-        self._waiting = {}  # offset → (bytes, frame number, sent, arrived)
-
-    def add(self, frame, segment):
-        """Take a segment: now, or when the gap before it is filled."""
-        at = (segment.seq + bool(segment.flags & 2) - self.start) % 2**32
-        arrived = frame.arrivals[0].time if frame.arrivals else frame.time
-        if segment.flags & 2:
-            self.syn = frame.time, arrived
-        if segment.payload and at < 2**31:
-            known = self._waiting.get(at)
-            if known is None or len(known[0]) < len(segment.payload):
-                self._waiting[at] = (segment.payload, frame.number, frame.time, arrived)
-        while ready := [at for at in self._waiting if at <= len(self.data)]:
-            at = min(ready)
-            payload, *when = self._waiting.pop(at)
-            new = payload[len(self.data) - at :]
-            if new:
-                self.pieces.append((len(self.data), len(self.data) + len(new), *when))
-                self.data += new
-
-    def frames(self, start, end):
-        """The numbers of the frames that brought bytes [start, end), and when the last of them was sent and arrived."""
-        parts = [piece[2:] for piece in self.pieces if piece[0] < end and start < piece[1]]
-        return tuple(part[0] for part in parts), *(parts[-1][1:] if parts else (0, 0))
-
-
-def streams(capture):
-    """The TCP connections of a capture as pairs (what the opener sent, what the other side sent), in order of their first frame.
-
-    What counts is what arrived: lost frames are left out, and of a frame that the wire changed, the changed bytes.
-    """
-    found, order = {}, []
+def _arrived(capture):
+    """The frames as the receivers got them: without those that were lost, and with the bytes that the wire changed."""
+    frames = []
     for frame in capture:
-        if frame.protocol != "TCP" or frame.seq is None or frame.lost:
-            continue
         changed = frame.arrivals[0].raw if frame.arrivals else None
-        segment = frame if changed is None else Headers(changed)
-        if changed is not None and not _intact(changed):
-            continue  # TCP itself threw it away
-        key = segment.src, segment.sport, segment.dst, segment.dport
-        back = key[2:] + key[:2]
-        opens = bool(segment.flags & 2) and not segment.flags & 16
-        if opens and (key not in found or found[key].start != (segment.seq + 1) % 2**32) or key not in found:
-            pair = Stream(_host(capture, frame, segment.src)), Stream(_host(capture, None, segment.dst))
-            found[key], found[back] = pair
-            order.append(pair)
-        stream = found[key]
-        if stream.start is None:
-            stream.start = (segment.seq + bool(segment.flags & 2)) % 2**32
-        stream.add(frame, segment)
-    return order
+        if changed is not None and not frame.lost:
+            if not _intact(changed):
+                continue  # TCP itself threw it away
+            arrivals, frame = frame.arrivals, Frame(changed, number=frame.number, time=frame.time, sender=frame.sender)
+            frame.arrivals = arrivals
+        if not frame.lost:
+            frames.append(frame)
+    return SimpleNamespace(frames=frames, names=getattr(capture, "names", None) or {})
 
 
 def _intact(raw):
@@ -105,39 +63,37 @@ def _intact(raw):
     return any(field.name == "Checksum" and not field.meaning.startswith("wrong") for field in fields)
 
 
-def _host(capture, frame, address):
-    names = getattr(capture, "names", None) or {}
-    return names.get(address) or getattr(frame, "sender", "") or str(address)
-
-
 class Session(Records):
     """A TLS connection: a list of its records, in the order in which they were complete.  Prints as a table, and draws one.
 
     client, server: host names; version, suite, group, server_name, alpn: what was agreed on, as text, "" where it is not visible;
-    keylog_lines: the labels that were used; problems: what was wrong with the streams as such.
+    opening: (host, sent, arrived) of TCP's SYN and SYN, ACK; problems: what was wrong with the streams as such.
     """
 
-    def __init__(self, one, other, keylog, origin="", connections=0):
-        if other.data[5:6] == b"\1" and one.data[5:6] != b"\1":
-            one, other = other, one  # a capture that begins late: the client is who says ClientHello
-        self.client, self.server, self.origin, self.connections = one.host, other.host, origin, connections
+    def __init__(self, stream, keylog, origin=""):
+        data = {side: stream.sent(side) if stream else b"" for side in SIDES}
+        there = dict(zip(SIDES, SIDES))  # role in TLS → side of the TCP connection
+        if data["server"][5:6] == b"\1" and data["client"][5:6] != b"\1":
+            there = dict(zip(SIDES, reversed(SIDES)))  # a capture that begins late: the client is who says ClientHello
+        hosts = {role: _host(getattr(stream, there[role])) if stream else role for role in SIDES}
+        self.client, self.server, self.origin, self.empty = hosts["client"], hosts["server"], origin, stream is None
         self.keylog = bool(keylog.strip())  # whether one was given
-        found = open_streams(keylog, one.data, other.data)
-        self.problems, self.hello, self.answer = list(found.problems) if connections else [], found.hello, found.answer
+        found = open_streams(keylog, data[there["client"]], data[there["server"]])
+        self.problems, self.hello, self.answer = [] if self.empty else list(found.problems), found.hello, found.answer
         self.version_number = found.version
         self.version = called(found.version, VERSIONS) if found.version else ""
         self.suite = called(found.suite, SUITES) if found.suite else ""
-        sides = {"client": one, "server": other}
-        self.opening = [
-            (side.host, *side.syn) for side in (one, other) if side.syn
-        ]  # TCP's SYN and SYN, ACK: host, sent, arrived
-        rows = []
+        syns = [frame for frame in stream.frames if frame.syn][:2] if stream else []
+        self.opening = [(hosts["server" if syn.is_ack else "client"], syn.time, _landed(syn)) for syn in syns]
+        rows, latest = [], dict.fromkeys(SIDES, (0, 0))
         for opened in found.records:
-            frames, *when = sides[opened.sender].frames(opened.offset, opened.offset + len(opened.raw))
-            record = SessionRecord(opened, sides[opened.sender].host, frames, when, found.version, origin)
-            rows.append((record.time, frames[-1] if frames else 0, record))
-        rows.sort(key=lambda row: row[:2])  # stable: records of one frame stay in order
-        self.records = [record for _, _, record in rows]
+            frames = stream.frames_of(there[opened.sender], opened.offset, len(opened.raw))
+            latest[opened.sender] = max(
+                latest[opened.sender], *((frame.time, frame.number) for frame in frames)
+            )  # TCP keeps order
+            rows.append((latest[opened.sender], SessionRecord(opened, hosts[opened.sender], frames, found.version, origin)))
+        rows.sort(key=lambda row: row[0])  # stable: records of one frame stay in order
+        self.records = [record for _, record in rows]
         order = {frame: at for at, frame in enumerate(dict.fromkeys(f for r in self.records for f in r.frames), 1)}
         for number, record in enumerate(self.records, 1):
             record.number, record.segments = number, tuple(order[frame] for frame in record.frames)
@@ -174,22 +130,30 @@ class Session(Records):
         return self.records[index]
 
     def find(self, what, sender=None):
-        """The first record that is, or holds, `what` ("ClientHello", "close_notify", "application data").  LookupError if none is."""
+        """The first record that is, or holds, `what`: "ClientHello", "close_notify", "application data".  Else a LookupError."""
         for record in self.records:
             if what in record.what and sender in (None, record.sender):
                 return record
-        raise LookupError(
-            f"no record of this session is {what!r}; there are {', '.join(dict.fromkeys(r.what or 'closed ones' for r in self.records)) or 'none'}"
-        )
+        there = ", ".join(dict.fromkeys(record.what or "closed ones" for record in self.records)) or "none"
+        raise LookupError(f"no record of this session is {what!r}; there are {there}")
+
+
+def _host(end):
+    return end.name or end.address
+
+
+def _landed(frame):
+    return frame.arrivals[0].time if frame.arrivals else frame.time
 
 
 class SessionRecord:
     """One record: number, sender (host), frames (numbers), what it is (`what`), and its bytes, as they were and opened."""
 
-    def __init__(self, opened, sender, frames, when, version, origin):
-        self._opened, self.number, self.sender, self.frames, self.origin = opened, 0, sender, frames, origin
+    def __init__(self, opened, sender, frames, version, origin):
+        self._opened, self.number, self.sender, self.origin = opened, 0, sender, origin
+        self.frames = tuple(frame.number for frame in frames)
         self.segments = ()  # the same frames, counted from 1 among those that carry TLS: no acknowledgement changes these numbers
-        self.time, self.arrived = when  # when its last byte was sent, and when that arrived; nanoseconds
+        self.time, self.arrived = frames[-1].time, _landed(frames[-1])  # when its last byte was sent, and arrived; nanoseconds
         self._version = version if version is not None else TLS13
 
     def __getattr__(self, name):  # type, raw, encrypted, content_type, plaintext, what, keys, problem: as labs.decode found them

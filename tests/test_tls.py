@@ -16,9 +16,9 @@ from tls_handshake import converse  # noqa: E402
 
 import labs  # noqa: E402
 from labs.capture import Capture  # noqa: E402
+from labs.decode.headers import ACK, SYN  # noqa: E402
 from labs.decode.tls_handshake import inside, messages  # noqa: E402
 from labs.decode.tls_session import open_streams  # noqa: E402
-from labs.decode.headers import ACK, SYN  # noqa: E402
 from labs.lessons.graders.chapter_16 import hellos  # noqa: E402
 from labs.lessons.graders.chapter_24 import _segment  # noqa: E402
 from labs.network.frame import Arrival, Frame  # noqa: E402
@@ -59,6 +59,7 @@ def wait_for(program, words):
 def run_openssl(place, server_options, client_options, before="", wanted="1 lamp", serves=""):
     """One connection of s_client to s_server, which answers in reverse; → (capture, key log)."""
     net, folder = place
+    address = f"{net['server'].address}:443"
     (folder / "keys.log").unlink(missing_ok=True)
     shop = net["server"].run(
         [
@@ -74,7 +75,7 @@ def run_openssl(place, server_options, client_options, before="", wanted="1 lamp
             [
                 "sh",
                 "-c",
-                f"(echo lamp one; sleep 0.5) | openssl s_client -connect {net['server'].address}:443 -servername shop.test {client_options}",
+                f"(echo lamp one; sleep 0.5) | openssl s_client -connect {address} -servername shop.test {client_options}",
             ],
             folder=folder,
         )
@@ -89,11 +90,19 @@ def by_tshark(cap, keylog, folder):
     """Each record as tshark reads it: [frame, true content types, opaque types, lengths, handshake types, alerts] a frame."""
     cap.save(folder / "tls.pcapng")
     (folder / "tshark.log").write_text(keylog)
-    command = [
-        "tshark", "-r", "tls.pcapng", "-n", "-o", "tls.keylog_file:tshark.log", "-d", "tcp.port==443,tls", "-Y", "tls", "-T", "fields",
-        "-E", "occurrence=a", "-E", "aggregator=,", "-e", "frame.number", "-e", "tls.record.content_type", "-e", "tls.record.opaque_type",
-        "-e", "tls.record.length", "-e", "tls.handshake.type", "-e", "tls.alert_message.desc",
-    ]  # fmt: skip
+    names = (
+        "frame.number tls.record.content_type tls.record.opaque_type tls.record.length tls.handshake.type tls.alert_message.desc"
+    )
+    command = ["tshark", "-r", "tls.pcapng", "-n", "-o", "tls.keylog_file:tshark.log", "-d", "tcp.port==443,tls", "-Y", "tls"]
+    command += [
+        "-T",
+        "fields",
+        "-E",
+        "occurrence=a",
+        "-E",
+        "aggregator=,",
+        *(word for name in names.split() for word in ("-e", name)),
+    ]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
     return [[part.split(",") if part else [] for part in (line + "\t" * 5).split("\t")[:6]] for line in done.stdout.splitlines()]
 
@@ -181,7 +190,8 @@ def test_retry_resumption_and_early_data(place):
         [
             "sh",
             "-c",
-            "sleep 60 | openssl s_server -accept 443 -cert cert.pem -key key.pem -keylogfile early.log -early_data -no_anti_replay",
+            "sleep 60 | openssl s_server -accept 443 -cert cert.pem -key key.pem -keylogfile early.log -early_data "
+            "-no_anti_replay",
         ],
         folder=folder,
     )
@@ -214,7 +224,7 @@ def test_scapy_agrees(tmp_path):
 
     for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
         _, up, down, _ = converse(str(tmp_path), version=version)
-        for stream, kind, name in ((up, TLSClientHello, "ClientHello"), (down, TLSServerHello, "ServerHello")):
+        for stream, _, name in ((up, TLSClientHello, "ClientHello"), (down, TLSServerHello, "ServerHello")):
             size = 5 + int.from_bytes(stream[3:5], "big")
             ours, theirs = messages(stream[5:size])[0], TLS(stream[:size]).msg[0]
             assert ours.name == name and not ours.error

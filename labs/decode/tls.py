@@ -1,8 +1,8 @@
 """TLS records, RFC 8446 §5: five bytes of header and a body.  Built in chapter 16-tls.
 
-Record borders have nothing to do with segment borders: TCP carries a stream, and TLS cuts it as it likes.  Once keys are agreed on,
-bodies are encrypted; in TLS 1.3 the header then says "application data" whatever is inside, and the true type is the last byte of
-the plaintext.  What records hold is read by tls_handshake; how they are opened stands in tls_keys and tls_session.
+Record borders have nothing to do with segment borders: TCP carries a stream, and TLS cuts it as it likes.  Once keys are agreed
+on, bodies are encrypted; in TLS 1.3 the header then says "application data" whatever is inside, and the true type is the last byte
+of the plaintext.  What records hold is read by tls_handshake; how they are opened stands in tls_keys and tls_session.
 """
 
 from dataclasses import dataclass
@@ -142,7 +142,7 @@ def tail(plain, at):
 
 
 def tail12(plain, at):
-    """The same for TLS 1.2: the tag behind the plaintext and, in front of it, GCM's part of the nonce (RFC 5288 §3), if it has one."""
+    """The same for TLS 1.2: the tag behind the plaintext and, in front of it, GCM's part of the nonce (RFC 5288 §3), if any."""
     end, before = at + len(plain.plaintext), at - 5
     tag = Field(
         "Authentication Tag", b"", "", "16 bytes: a changed record does not pass", end, 16, "RFC 5246 §6.2.3.3", varies=True

@@ -17,7 +17,7 @@ RESPONSES = {1: "ocsp"}
 def extensions(r, message):
     """The extensions block that fills the rest of `r`: a length, then type, length and content of each.
 
-    `message` is the name of the handshake message: the same extension says different things in a ClientHello and in a ServerHello.
+    `message` is the name of the handshake message: an extension says different things in different messages.
     """
     if not r.left:
         return  # in TLS 1.2 a hello may end without any

@@ -8,7 +8,16 @@ from labs.decode.fields import DecodeError, Layer
 from labs.decode.reading import data_layer, need
 from labs.decode.tls_extensions import extensions
 from labs.decode.tls_names import (
-    ALERT_LEVELS, ALERTS, CERTIFICATE_TYPES, CONTENT_TYPES, GROUPS, HANDSHAKES, SIGNATURES, SUITES, VERSIONS, called,
+    ALERT_LEVELS,
+    ALERTS,
+    CERTIFICATE_TYPES,
+    CONTENT_TYPES,
+    GROUPS,
+    HANDSHAKES,
+    SIGNATURES,
+    SUITES,
+    VERSIONS,
+    called,
 )  # fmt: skip
 from labs.decode.tls_reader import Reader
 
@@ -25,7 +34,7 @@ NAMED_CURVE = 3  # RFC 8422 §5.4
 
 
 def inside(content_type, data, at=0, version=TLS13):
-    """What a record's plaintext holds, as layers whose offsets begin at `at`.  Never raises: what does not fit says so in `.error`.
+    """What a record's plaintext holds, as layers whose offsets begin at `at`.  Never raises: what does not fit has `.error`.
 
     Application data is not looked into (labs.decode.peel_application does that); it gives no layer.
     """

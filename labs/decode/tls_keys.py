@@ -29,7 +29,7 @@ def secrets_of(keylog, client_random):
             found[parts[0]] = bytes.fromhex(parts[2])
         except ValueError:
             raise DecodeError(
-                f"a key log line is LABEL CLIENT_RANDOM SECRET in hexadecimal; the line of {parts[0]} has something else. The file is damaged."
+                f"a key log line is LABEL CLIENT_RANDOM SECRET in hexadecimal; that of {parts[0]} is not. The file is damaged."
             ) from None
     return found
 
@@ -78,7 +78,7 @@ class Keys13:
 
 
 class Keys12:
-    """One direction's key of a TLS 1.2 connection.  GCM sends eight bytes of nonce in each record (RFC 5288 §3), ChaCha20 none."""
+    """One direction's key of TLS 1.2.  GCM sends eight bytes of nonce in each record (RFC 5288 §3), ChaCha20 none."""
 
     def __init__(self, key, iv, suite):
         self.key, self.iv, self.suite, self.count = key, iv, suite, 0

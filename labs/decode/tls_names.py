@@ -66,7 +66,7 @@ CERTIFICATE_TYPES = {1: "rsa_sign", 2: "dss_sign", 64: "ecdsa_sign"}
 
 @dataclass(frozen=True, slots=True)
 class Suite:
-    """A cipher suite.  In TLS 1.2 it names the key exchange as well; in TLS 1.3 (key_exchange "") that is agreed on separately."""
+    """A cipher suite.  In TLS 1.2 it names the key exchange as well; in TLS 1.3 (key_exchange "") that is agreed on apart."""
 
     name: str
     key_exchange: str  # "", "ECDHE", "DHE", "RSA"

@@ -48,7 +48,13 @@ class Flights(View):
         sheet = Sheet(TOP + height + BOTTOM, origin=escape.plain(self.origin or "", 60))
         width = (sheet.width - GAP * (len(self.sessions) - 1)) / len(self.sessions)
         for at, (session, (begin, _)) in enumerate(zip(self.sessions, spans)):
-            _ladder(sheet, session, at * (width + GAP), width, lambda time: TOP + 14 + (time - begin) / longest * (height - 14))
+            _ladder(
+                sheet,
+                session,
+                at * (width + GAP),
+                width,
+                lambda time, begin=begin: TOP + 14 + (time - begin) / longest * (height - 14),
+            )
         return sheet.figure
 
 

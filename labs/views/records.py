@@ -17,7 +17,7 @@ class Records(View):
 
     def heading(self):
         """What was agreed on, as far as one can see it."""
-        if not self.connections:
+        if self.empty:
             return "No TLS in this capture: no TCP stream in it begins with a TLS record."
         parts = [self.version or "TLS, no version agreed on", self.suite, self.group]
         parts += [f"for {self.server_name}"] if self.server_name else []
@@ -39,7 +39,7 @@ class Records(View):
         ]
 
     def told(self, record):
-        """What a record is, for the last column: "ClientHello", "[Finished]" for what was encrypted, "closed: …" with the reason."""
+        """What a record is, for the last column: "ClientHello"; "[Finished]" if it was encrypted; "closed: …" with the reason."""
         if record.problem:
             return "closed" if record.encrypted and not self.keylog else f"closed: {escape.plain(record.problem, 160)}"
         what = escape.plain(record.what, 80)

@@ -13,7 +13,7 @@ class Negotiated(Exercise):
     hints = (
         "The first record of each side is a hello, in the clear: five bytes of header, then the message.",
         'messages(body)[0] is a Layer: answer["Cipher Suite"], hello["Host Name"].',
-        'TLS 1.3 says its version in an extension, answer["Selected Version"]; a hello of TLS 1.2 has none: answer["Legacy Version"].',
+        'TLS 1.3 says its version in an extension, answer["Selected Version"]; TLS 1.2 has only answer["Legacy Version"].',
     )
 
     def grade(self, function):
