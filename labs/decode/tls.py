@@ -1,8 +1,8 @@
 """TLS records, RFC 8446 §5: five bytes of header and a body.  Built in chapter 16-tls.
 
 Record borders have nothing to do with segment borders: TCP carries a stream, and TLS cuts it as it likes.  Once keys are agreed
-on, bodies are encrypted; in TLS 1.3 the header then says "application data" whatever is inside, and the true type is the last byte
-of the plaintext.  What records hold is read by tls_handshake; how they are opened stands in tls_keys and tls_session.
+on, bodies are encrypted; in TLS 1.3 the header then says "application data" whatever is inside, and the true type is the last
+byte of the plaintext.  What records hold is read by tls_handshake; how they are opened stands in tls_keys and tls_session.
 """
 
 from dataclasses import dataclass

@@ -67,20 +67,24 @@ class Aiohttp:
 
     async def start(self, listener, context, backlog):
         from aiohttp import web
-        from aiohttp.abc import AbstractAccessLogger
-
-        server = self.server
-
-        class Count(AbstractAccessLogger):
-            def log(self, request, response, time):
-                server.requests += 1
 
         if getattr(self.app, "_loop", None) is not None and self.app._loop.is_closed():
             self.app._loop = None  # it ran before, on a loop that is gone; aiohttp 3 keeps an app to its first loop for ever
-        logger = _logger(server)
-        self.runner = web.AppRunner(self.app, access_log_class=Count, access_log=logger, logger=logger, shutdown_timeout=GRACE)
+        logger = _logger(self.server)
+        self.runner = web.AppRunner(self.app, access_log=None, logger=logger, shutdown_timeout=GRACE)
         await self.runner.setup()
+        self._count(self.runner.server)
         await web.SockSite(self.runner, listener, ssl_context=context, backlog=backlog).start()
+
+    def _count(self, inner):
+        """Count requests before they are answered: who has the answer finds the count right."""
+        handle = inner.request_handler
+
+        async def counted(request):
+            self.server.requests += 1
+            return await handle(request)
+
+        inner.request_handler = counted
 
     async def stop(self):
         if self.runner:

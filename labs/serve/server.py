@@ -93,7 +93,7 @@ class Listener(socket.socket):
 
 
 class Server:
-    """A running server.  host, port; log: what went wrong; requests: how many were answered (for a handler: connections)."""
+    """A running server.  host, port; log: what went wrong; requests: how many came (for a handler: connections)."""
 
     def __init__(self, app, on, port, tls, http2):
         self.host, self.port, self.log, self.requests, self.closed = on.name, port, Log(), 0, False
