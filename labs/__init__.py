@@ -9,8 +9,9 @@ The names below are all that notebooks use.  Each is imported at its first use, 
 
 from importlib import import_module
 
-import_module("labs.network")  # Python binds a package's parts to their names when they are first imported,
-del globals()["network"]  # so take the room now: from here on `labs.network` is the function, as notebooks mean it
+for _room in ("network", "serve"):  # Python binds a package's parts to their names when they are first imported,
+    import_module(f"labs.{_room}")  # so take the rooms now: from here on `labs.network` is the function, as notebooks mean it
+    del globals()[_room]
 
 _HOME = {
     "network": "labs.network.net",
@@ -27,7 +28,11 @@ _HOME = {
     "exercise": "labs.lessons",
     "doctor": "labs.network.doctor",
     "source": "labs.source",
-    "certificate": "labs.serve",
+    "certificate": "labs.serve.certificate",
+    "serve": "labs.serve.server",
+    "load": "labs.serve.load",
+    "workers": "labs.serve.workers",
+    "streams": "labs.decode.stream",
     "tls": "labs.session",
 }
 __all__ = sorted(_HOME)

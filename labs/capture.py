@@ -11,8 +11,7 @@ of what `missed` counts.  Chapter 00-start-here meets it; 09-osi-model looks int
 import os
 import time
 
-from labs.network import LabError
-from labs.network import log
+from labs.network import LabError, log
 from labs.network.frame import Frame
 
 __all__ = ["Capture", "CapturedFrame"]
@@ -98,7 +97,9 @@ class Capture:
         except IndexError:
             if not frames:
                 raise IndexError(f"expected a frame at {index}, got none: the capture is empty") from None
-            raise IndexError(f"expected an index from 0 to {len(frames) - 1}, got {index}: the capture has {len(frames)} frames") from None
+            raise IndexError(
+                f"expected an index from 0 to {len(frames) - 1}, got {index}: the capture has {len(frames)} frames"
+            ) from None
 
     def __repr__(self):
         lost = f", {self.missed} missed" if self.missed else ""

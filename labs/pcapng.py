@@ -41,12 +41,19 @@ def save(path, capture):
     for frame in capture:
         body = struct.pack("<IIIII", frame.wire, frame.time >> 32, frame.time & 0xFFFFFFFF, len(frame.raw), len(frame.raw))
         body += frame.raw + b"\0" * (-len(frame.raw) % 4)
-        fate = {"sender": frame.sender, "arrivals": [[a.time - frame.time, a.receiver, a.raw and a.raw.hex()] for a in frame.arrivals]}
+        fate = {
+            "sender": frame.sender,
+            "arrivals": [[a.time - frame.time, a.receiver, a.raw and a.raw.hex()] for a in frame.arrivals],
+        }
         if frame.lost:
             fate["lost"] = frame.lost
         plain = [(0, name) for name in _receivers(frame, capture.cards)]
         as_usual = frame.sender == capture.names.get(frame.src_mac) and not frame.lost
-        as_usual = as_usual and [(a.time - frame.time, a.receiver) for a in frame.arrivals] == plain and not any(a.raw for a in frame.arrivals)
+        as_usual = (
+            as_usual
+            and [(a.time - frame.time, a.receiver) for a in frame.arrivals] == plain
+            and not any(a.raw for a in frame.arrivals)
+        )
         blocks.append(_block(PACKET, body, *([] if as_usual else [_option(COMMENT, json.dumps(fate).encode())])))
     draft = f"{path}.part"
     try:
@@ -70,7 +77,9 @@ def load(path, partial=False):
     with open(path, "rb") as file:
         raw = file.read()
     if raw[:4] in (b"\xd4\xc3\xb2\xa1", b"\xa1\xb2\xc3\xd4", b"\x4d\x3c\xb2\xa1", b"\xa1\xb2\x3c\x4d"):
-        raise LabError(f"expected a pcapng file, got the older pcap format: {path}; convert it with: editcap -F pcapng {path} new.pcapng")
+        raise LabError(
+            f"expected a pcapng file, got the older pcap format: {path}; convert it with: editcap -F pcapng {path} new.pcapng"
+        )
     if raw[:4] != struct.pack("<I", SECTION):
         raise LabError(f"expected a pcapng file, got one that begins with {raw[:4].hex() or 'nothing'}: {path}")
     packets, about, resolutions, order = [], {}, [], "<"
@@ -92,7 +101,9 @@ def load(path, partial=False):
                 raise LabError(f"expected Ethernet (link type 1), got link type {link}: {path}; capture on a card, not on 'any'")
             resolutions.append((_options(body[8:], order).get(RESOLUTION) or b"\x06")[0])
         elif kind in (OLD_PACKET, SIMPLE_PACKET):
-            raise LabError(f"expected packet blocks of type 6, got {kind}: {path}; convert it with: editcap -F pcapng {path} new.pcapng")
+            raise LabError(
+                f"expected packet blocks of type 6, got {kind}: {path}; convert it with: editcap -F pcapng {path} new.pcapng"
+            )
         elif kind == PACKET:
             wire, high, low, length = struct.unpack_from(order + "IIII", body)
             if wire >= len(resolutions):
@@ -153,7 +164,9 @@ def _capture(packets, about):
 
 
 def _frames(packets, about):
-    cards = [(str(host), int(wire), str(mac), tuple(map(str, addresses))) for host, wire, mac, addresses in about.get("cards", [])]
+    cards = [
+        (str(host), int(wire), str(mac), tuple(map(str, addresses))) for host, wire, mac, addresses in about.get("cards", [])
+    ]
     if any(not 0 <= wire <= 0xFFFF for _, wire, _, _ in cards):
         raise ValueError("not a wire of ours")
     names = names_of(cards)
@@ -164,11 +177,15 @@ def _frames(packets, about):
         frame.sender = str(fate.get("sender") or "") or names.get(frame.src_mac) or frame.src_mac or "unknown"
         frame.lost = str(fate.get("lost", ""))
         if "arrivals" in fate:
-            frame.arrivals = [Arrival(time + int(late), str(who), bytes.fromhex(new) if new else None) for late, who, new in fate["arrivals"]]
+            frame.arrivals = [
+                Arrival(time + int(late), str(who), bytes.fromhex(new) if new else None) for late, who, new in fate["arrivals"]
+            ]
         elif cards:
             frame.arrivals = [Arrival(time, host) for host in _receivers(frame, cards)]
         else:
             frame.arrivals = [Arrival(time, names.get(frame.dst_mac) or frame.dst_mac or "unknown")]
         frames.append(frame)
-    hosts = about.get("hosts") or list(dict.fromkeys(name for f in frames for name in (f.sender, *(a.receiver for a in f.arrivals))))
+    hosts = about.get("hosts") or list(
+        dict.fromkeys(name for f in frames for name in (f.sender, *(a.receiver for a in f.arrivals)))
+    )
     return Capture(frames, map(str, hosts), names, "file", int(about.get("missed", 0)), cards)

@@ -57,7 +57,15 @@ def test_requirements_are_lower_bounds_only():
 
 
 def test_an_install_leaves_a_running_jupyter_alone():
-    assert not {name_of(r) for r in PROJECT["dependencies"]} & {"jupyterlab", "notebook", "ipykernel", "ipython", "tornado", "pyzmq", "nbval"}
+    assert not {name_of(r) for r in PROJECT["dependencies"]} & {
+        "jupyterlab",
+        "notebook",
+        "ipykernel",
+        "ipython",
+        "tornado",
+        "pyzmq",
+        "nbval",
+    }
     assert {name_of(r) for r in PROJECT["optional-dependencies"]["lab"]} == {"jupyterlab", "ipykernel"}
 
 
@@ -152,7 +160,9 @@ def test_readme_shows_what_exists():
 
 def test_nothing_tells_where_it_was_made():
     """No file names a folder of the machine on which it was written, nor where that machine gets its packages."""
-    place = re.compile(r"(?<![\w.~>])/(?:work|root|home|opt)/[\w.]+|(?:https?://|file:/)[^\s\"'<>]*/simple\b|--(?:extra-)?index-url")
+    place = re.compile(
+        r"(?<![\w.~>])/(?:work|root|home|opt)/[\w.]+|(?:https?://|file:/)[^\s\"'<>]*/simple\b|--(?:extra-)?index-url"
+    )
     scratch = re.compile(place.pattern + r"|/tmp/\w+")  # in an output: a name that differs in each run
     for path, text in texts():
         if path == Path(__file__).resolve():

@@ -7,10 +7,10 @@ from io import BytesIO
 from types import SimpleNamespace
 
 import pytest
+from fakes import NAMES, FakeCapture, Talk, capture_of, frame_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fakes import NAMES, FakeCapture, Talk, capture_of, frame_of
 from labs.network.frame import Arrival
 from labs.views import ByteMap, Ladder, Layers, Names, States, escape, one_line, palette
 from labs.views.names import letters

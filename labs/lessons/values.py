@@ -16,6 +16,7 @@ __all__ = ["OBJECTS", "Files", "Unrecordable", "decode", "encode", "fingerprint"
 OBJECTS = {
     "labs.network.kernel:SocketRow",
     "labs.network.kernel:SocketTable",
+    "labs.serve.load:Load",
     "labs.views.gauge:Gauge",
     "labs.views.lanes:Lanes",
     "labs.views.states:States",

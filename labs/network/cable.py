@@ -42,7 +42,9 @@ class Cable:
     def set(self, settings):
         for name, value in settings.items():
             setattr(self, name, value)
-        self.plain = not (self.delay or self.loss or self.rate or self.cut or self.holding or self.judge or self.listeners or self.held)
+        self.plain = not (
+            self.delay or self.loss or self.rate or self.cut or self.holding or self.judge or self.listeners or self.held
+        )
 
     def carry(self, frame, source):
         """A frame enters the cable from card `source`."""

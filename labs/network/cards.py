@@ -68,7 +68,9 @@ class VethCard:
             self.slot *= 2
         block = max(self.slot, 65536)
         self.slots = QUEUE * 2048 // block * (block // self.slot)
-        self.socket.setsockopt(263, 5, struct.pack("IIII", block, self.slots * self.slot // block, self.slot, self.slots))  # RX_RING
+        self.socket.setsockopt(
+            263, 5, struct.pack("IIII", block, self.slots * self.slot // block, self.slot, self.slots)
+        )  # RX_RING
         self.ring = mmap.mmap(self.socket.fileno(), self.slots * self.slot)
         self.at, self.drops = 0, 0
         self.socket.bind((cable_name, 3))  # ETH_P_ALL

@@ -55,7 +55,9 @@ class LabProcess:
         self._errors = os.memfd_create("errors", os.MFD_CLOEXEC)
         self._thread, self._channels, process = threading.local(), weakref.WeakSet(), []
         self.at_close = []  # functions to call first when it closes; they must not hold this object, or it would never close by itself
-        self._close = weakref.finalize(self, _end, self._lifeline, process, self._channels, (self.log, self._errors), self.at_close)
+        self._close = weakref.finalize(
+            self, _end, self._lifeline, process, self._channels, (self.log, self._errors), self.at_close
+        )
         _running.add(self)  # before the start: from here on a failure knows what to undo, and a fork what to close
         try:
             with theirs:
@@ -112,14 +114,18 @@ class LabProcess:
         if not isinstance(timeout, (int, float)) or not 0 <= timeout <= 1e6:
             raise ValueError(f"expected a timeout in seconds, 0 or more, got {timeout!r}")
         if len(message) > MESSAGE:
-            raise LabError(f"expected a request of at most {MESSAGE} bytes, got {len(message)}: give fewer arguments, or a smaller env={{…}}")
+            raise LabError(
+                f"expected a request of at most {MESSAGE} bytes, got {len(message)}: give fewer arguments, or a smaller env={{…}}"
+            )
         try:
             channel = self._channel()
             channel.settimeout(timeout + 10.0)
             socket.send_fds(channel, [message], fds)
             message, made, _, _ = socket.recv_fds(channel, MESSAGE, 4)
             for fd in made:
-                os.set_inheritable(fd, False)  # unlike all that Python opens itself; a program started here must not keep a host alive
+                os.set_inheritable(
+                    fd, False
+                )  # unlike all that Python opens itself; a program started here must not keep a host alive
         except BaseException as e:  # interrupted, or gone: an answer may still come, so this channel cannot be used again
             if getattr(self._thread, "channel", None) is not None:
                 self._thread.channel.close()

@@ -59,10 +59,14 @@ class Host:
         except OSError as e:
             made.close()
             if e.errno == errno.EADDRINUSE:
-                raise OSError(e.errno, f"port {port} of {self.name} is in use; close the socket that listens there, or take another port") from None
+                raise OSError(
+                    e.errno, f"port {port} of {self.name} is in use; close the socket that listens there, or take another port"
+                ) from None
             if e.errno == errno.EADDRNOTAVAIL:
                 own = ", ".join(a for card in self.cards for a in card.addresses)
-                raise OSError(e.errno, f"{self.name} has no address {address}; it has {own}, 127.0.0.1 and 0.0.0.0 (all of them)") from None
+                raise OSError(
+                    e.errno, f"{self.name} has no address {address}; it has {own}, 127.0.0.1 and 0.0.0.0 (all of them)"
+                ) from None
             raise
         return made
 
@@ -73,7 +77,9 @@ class Host:
             socket.inet_pton(socket.AF_INET6 if ":" in address else socket.AF_INET, address.split("%")[0])
         except (OSError, ValueError):  # this machine's resolver would look it up outside the lab
             hosts = ", ".join(self._names)
-            raise ValueError(f"expected a host of this network ({hosts}) or an address such as '10.0.0.2', got {name!r}") from None
+            raise ValueError(
+                f"expected a host of this network ({hosts}) or an address such as '10.0.0.2', got {name!r}"
+            ) from None
         return address
 
     def connect(self, to, port, wait=True, timeout=PATIENCE):
@@ -100,7 +106,9 @@ class Host:
             made.settimeout(PATIENCE)
         except TimeoutError:
             made.close()
-            raise TimeoutError(f"{address} port {port} did not answer {self.name} within {timeout:g} s; is the wire held or cut?") from None
+            raise TimeoutError(
+                f"{address} port {port} did not answer {self.name} within {timeout:g} s; is the wire held or cut?"
+            ) from None
         except ConnectionRefusedError as e:
             made.close()
             raise ConnectionRefusedError(e.errno, f"{address} answered with RST: nothing listens on its port {port}") from None
@@ -129,7 +137,9 @@ class Host:
 
     def read(self, path):
         """The text of a file as this host sees it: read("/proc/net/arp")."""
-        path = path.replace("/proc/net/", "/proc/thread-self/net/")  # /proc/net belongs to the lab's first thread; this one is in the host
+        path = path.replace(
+            "/proc/net/", "/proc/thread-self/net/"
+        )  # /proc/net belongs to the lab's first thread; this one is in the host
         _, (fd,) = self._lab.ask("open", host=self.name, path=path)
         with open(fd) as file:
             return file.read()
@@ -151,7 +161,11 @@ class Host:
         except FileNotFoundError:
             raise LabError(f"this kernel has no setting {name!r} for a host") from None
         except OSError as e:
-            why = "; /proc/sys cannot be written on this machine, as in many containers" if e.errno in (errno.EROFS, errno.EACCES) else ""
+            why = (
+                "; /proc/sys cannot be written on this machine, as in many containers"
+                if e.errno in (errno.EROFS, errno.EACCES)
+                else ""
+            )
             raise LabError(f"the kernel did not take {name} = {value}: {e.strerror}{why}") from None
         return reply["value"]
 

@@ -35,7 +35,9 @@ class Hosts:
                     self.cards.append(TapCard(card["name"], mac, card.get("mtu", mtu)))
                 else:
                     checked(libc.setns(cable_namespace, NEWNET))
-                    self.cards.append(VethCard(card["name"], mac, card.get("mtu", mtu), f"cable{number}", self.namespaces[host["name"]]))
+                    self.cards.append(
+                        VethCard(card["name"], mac, card.get("mtu", mtu), f"cable{number}", self.namespaces[host["name"]])
+                    )
                     self.enter(host["name"])
                     netlink.no_offloads(card["name"])
                     netlink.set_up(card["name"], router_solicitations=False)

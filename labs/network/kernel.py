@@ -48,11 +48,16 @@ class SocketTable(list):
             if port == "0":
                 return "*" if address in ("0.0.0.0", "::") else f"{address}:*"
             if 32768 <= int(port) <= 60999:  # net.ipv4.ip_local_port_range
-                port = letters.setdefault(port, chr(65 + len(letters) % 26) + ("" if len(letters) < 26 else str(len(letters) // 26)))
+                port = letters.setdefault(
+                    port, chr(65 + len(letters) % 26) + ("" if len(letters) < 26 else str(len(letters) // 26))
+                )
             return f"{address}:{port}"
 
         rows = [("proto", "state", "local", "remote", "recv-q", "send-q", "timer")]
-        rows += [(s.protocol, s.state, endpoint(s.local), endpoint(s.remote), str(s.recv_queue), str(s.send_queue), s.timer) for s in self]
+        rows += [
+            (s.protocol, s.state, endpoint(s.local), endpoint(s.remote), str(s.recv_queue), str(s.send_queue), s.timer)
+            for s in self
+        ]
         if len(rows) == 1:
             return "no sockets"
         widths = [max(len(row[i]) for row in rows) for i in range(7)]
@@ -89,7 +94,9 @@ def sockets(read):
             send, receive = (int(x, 16) for x in word[4].split(":"))
             state = STATES[int(word[3], 16)] if protocol.startswith("tcp") else "-"
             timer = TIMERS.get(int(word[5].split(":")[0], 16), "")
-            rows.append(SocketRow(protocol[:3], _endpoint(word[1]), _endpoint(word[2]), state, send, receive, timer, int(word[6], 16)))
+            rows.append(
+                SocketRow(protocol[:3], _endpoint(word[1]), _endpoint(word[2]), state, send, receive, timer, int(word[6], 16))
+            )
     order = {state: i for i, state in enumerate(("LISTEN", "SYN_RECV", "SYN_SENT", "ESTABLISHED"))}
     rows.sort(key=lambda r: (r.protocol, order.get(r.state, 9), r.local, r.remote))
     return rows

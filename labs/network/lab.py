@@ -42,7 +42,14 @@ class Lab(Hosts, Traffic, Programs):
     def main(self, lifeline):
         card_of = self.card_of = {card.fileno(): number for number, card in enumerate(self.cards)}
         while True:
-            readers = [*card_of, lifeline, *self.channels, *self.listeners, *self.judges, *(p[0] for p in self.programs.values() if p[1] is None)]
+            readers = [
+                *card_of,
+                lifeline,
+                *self.channels,
+                *self.listeners,
+                *self.judges,
+                *(p[0] for p in self.programs.values() if p[1] is None),
+            ]
             ready, roomy, _ = select.select(readers, list(self.untold), [], self.patience())
             for it in roomy:
                 self.tell_on(it)

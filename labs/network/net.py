@@ -16,7 +16,9 @@ class Network:
         self._lab, self.link = LabProcess(plan), link
         names = {host["name"]: host["cards"][0]["addresses"][0].split("/")[0] for host in plan["hosts"]}
         self.hosts = tuple(Host(self._lab, host, names) for host in plan["hosts"])
-        self.wires = tuple(Wire(self._lab, i, self.hosts, settings) for i in range(1 + max(c.wire for h in self.hosts for c in h.cards)))
+        self.wires = tuple(
+            Wire(self._lab, i, self.hosts, settings) for i in range(1 + max(c.wire for h in self.hosts for c in h.cards))
+        )
 
     def __iter__(self):
         return iter(self.hosts)
@@ -37,7 +39,10 @@ class Network:
     def wire(self):
         """The wire, if there is just one."""
         if len(self.wires) > 1:
-            raise LabError(f"this network has {len(self.wires)} wires, say which: " + "; ".join(f"net.wires[{w.index}] is {w!r}" for w in self.wires))
+            raise LabError(
+                f"this network has {len(self.wires)} wires, say which: "
+                + "; ".join(f"net.wires[{w.index}] is {w!r}" for w in self.wires)
+            )
         return self.wires[0]
 
     def capture(self):
@@ -79,7 +84,9 @@ def network(*row, delay=0.0, loss=0.0, rate=None, mtu=1500, ipv6=False, link=Non
     settings = checked_settings(delay, loss, rate)
     link = link or choose()
     if link == "recording":
-        raise LabError(f"this machine has no live network (tap: {why_not('tap')}; veth: {why_not('veth')}); labs.doctor() says how to get one")
+        raise LabError(
+            f"this machine has no live network (tap: {why_not('tap')}; veth: {why_not('veth')}); labs.doctor() says how to get one"
+        )
     if link not in ("tap", "veth"):
         raise ValueError(f"expected link='tap' or 'veth', got {link!r}")
     if not isinstance(log_limit, int) or log_limit < 0:
@@ -87,4 +94,6 @@ def network(*row, delay=0.0, loss=0.0, rate=None, mtu=1500, ipv6=False, link=Non
     try:
         return Network(row, link, settings, mtu, ipv6, log_limit)
     except OSError as e:
-        raise LabError(f"this machine cannot make a network on {link}: {e.strerror or e}; labs.doctor() says why and what to do") from e
+        raise LabError(
+            f"this machine cannot make a network on {link}: {e.strerror or e}; labs.doctor() says why and what to do"
+        ) from e

@@ -39,7 +39,7 @@ def _ask(kind, flags, body):
 
 
 def _parse(interface):
-    """"10.0.0.1/24" as (family, packed address, prefix length)."""
+    """ "10.0.0.1/24" as (family, packed address, prefix length)."""
     address, prefix = interface.split("/")
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     return family, socket.inet_pton(family, address), int(prefix)

@@ -36,7 +36,13 @@ class Rule:
         if times is not None and (not isinstance(times, int) or times < 1):
             raise ValueError(f"expected times to be 1 or more, or None for always, got {times!r}")
         self._rules, self.match, self.rewrite = rules, match, rewrite
-        self.drop, self.delay, self.duplicate, self.reorder, self.times = bool(drop), float(delay), int(duplicate), int(reorder), times
+        self.drop, self.delay, self.duplicate, self.reorder, self.times = (
+            bool(drop),
+            float(delay),
+            int(duplicate),
+            int(reorder),
+            times,
+        )
         self.hits, self.error = 0, None
 
     def remove(self):
@@ -69,7 +75,9 @@ class Rules:
             if self._socket is None:
                 _, (fd,) = self._lab.ask("judge", wire=self._wire)
                 self._socket = socket.socket(fileno=fd)
-                self._thread = threading.Thread(target=_judge, args=(self._socket, weakref.ref(self)), name="wire rules", daemon=True)
+                self._thread = threading.Thread(
+                    target=_judge, args=(self._socket, weakref.ref(self)), name="wire rules", daemon=True
+                )
                 self._thread.start()
             self._rules = [*self._rules, rule]
 

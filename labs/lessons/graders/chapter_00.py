@@ -56,7 +56,9 @@ class Lost(Exercise):
         lost = [frame for frame in capture if frame.lost]
         if lost:
             first = lost[0]
-            return done(f"{len(lost)} of {count(len(capture), 'frame')} lost, the first one from the {first.sender}: {first.lost}")
+            return done(
+                f"{len(lost)} of {count(len(capture), 'frame')} lost, the first one from the {first.sender}: {first.lost}"
+            )
         held = sum(not frame.arrivals for frame in capture)
         if held:
             return close(f"the wire holds {count(held, 'frame')} and has lost none: what is held still arrives at release()")

@@ -206,7 +206,7 @@ class Through(Exercise):
     expects = Capture
     hints = (
         "Two addresses, two questions: who is next on this wire, and who is the packet for in the end?",
-        'The MAC address is that of the router\'s card on the first wire (net["r1"].mac), the IP address is the server\'s.',
+        "The MAC address is that of the router's card on the first wire (net[\"r1\"].mac), the IP address is the server's.",
         "net.wires[0].socket() puts the frame on the first wire; settle() before the capture ends.",
     )
 

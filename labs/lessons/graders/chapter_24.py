@@ -50,7 +50,9 @@ class Reset(Exercise):
                 return close(f"the RST comes from the {reset.sender}, which opened the connection; the other side should send it")
             if reset.number > established.number:
                 return done("the handshake was complete, and the server ended the connection with RST")
-        return close("there is a RST, but it refuses a connection: no handshake was completed before it (is the capture older than the connection?)")
+        return close(
+            "there is a RST, but it refuses a connection: no handshake was completed before it (is the capture older than the connection?)"
+        )
 
 
 class HalfClose(Exercise):
@@ -70,18 +72,24 @@ class HalfClose(Exercise):
             fin = next((f for f in frames if f.fin and f.sender == opener), None)
             if fin is None:
                 if any(f.fin for f in frames):
-                    best = close("the side that sends FIN first is the server; here it should be the client, which opened the connection")
+                    best = close(
+                        "the side that sends FIN first is the server; here it should be the client, which opened the connection"
+                    )
                 continue
             end = (fin.seq + fin.payload_length + 1) % 2**32
             heard = next((f for f in frames if f.sender != opener and f.is_ack and f.ack == end), None)
-            after = [f for f in frames if heard and f.sender != opener and f.number >= heard.number and f.payload_length and not f.lost]
+            after = [
+                f for f in frames if heard and f.sender != opener and f.number >= heard.number and f.payload_length and not f.lost
+            ]
             size = sum(f.payload_length for f in after)
             if size < 1000:
                 best = close(f"after the client's FIN the server sends {size} bytes; at least 1,000 were asked for")
                 continue
             last = (after[-1].seq + after[-1].payload_length) % 2**32
             if any(f.rst for f in frames):
-                best = close("the client answered the late bytes with RST: it had closed both directions; use shutdown(), not close()")
+                best = close(
+                    "the client answered the late bytes with RST: it had closed both directions; use shutdown(), not close()"
+                )
             elif not any(f.sender == opener and f.is_ack and (f.ack - last) % 2**32 < 2**31 for f in frames):
                 best = close("the late bytes were sent, but not acknowledged in this capture: let the client read before it ends")
             else:
@@ -115,7 +123,9 @@ class Retransmission(Exercise):
                 end = (again.seq + again.payload_length) % 2**32
                 if any(f.sender != first.sender and f.number > again.number and (f.ack - end) % 2**32 < 2**31 for f in frames):
                     late = (again.time - first.time) / 1e6
-                    return done(f"lost, repeated and acknowledged; the repetition came {'before' if late < 200 else 'with'} a retransmission timeout of 200 ms")
+                    return done(
+                        f"lost, repeated and acknowledged; the repetition came {'before' if late < 200 else 'with'} a retransmission timeout of 200 ms"
+                    )
                 best = close("the segment was repeated, but its acknowledgement is not in this capture")
         return best
 
@@ -182,7 +192,11 @@ def shuffled(start):
     frames = [_segment("client", start, SYN)]
     frames += [_segment("client", start + 1 + at, ACK | PSH, text[at : at + 1000]) for at in range(0, 9_000, 1000)]
     frames += [frames[3], frames[5], _segment("client", start + 1 + 2_500, ACK, text[2_500:4_200])]
-    frames += [_segment("server", 77, SYN | ACK), _segment("server", 78, ACK | PSH, b"the server's own bytes"), _segment("client", start + 9_001, FIN | ACK)]
+    frames += [
+        _segment("server", 77, SYN | ACK),
+        _segment("server", 78, ACK | PSH, b"the server's own bytes"),
+        _segment("client", start + 9_001, FIN | ACK),
+    ]
     order.shuffle(frames)
     return text, frames
 
@@ -191,7 +205,14 @@ def _segment(sender, seq, flags, payload=b""):
     client = sender == "client"
     ends = (bytes([10, 0, 0, 1]), bytes([10, 0, 0, 2])) if client else (bytes([10, 0, 0, 2]), bytes([10, 0, 0, 1]))
     ports = (40_000, 80) if client else (80, 40_000)
-    tcp = b"".join(n.to_bytes(2, "big") for n in ports) + (seq % 2**32).to_bytes(4, "big") + bytes(4) + bytes([0x50, flags]) + (64_240).to_bytes(2, "big") + bytes(4)
+    tcp = (
+        b"".join(n.to_bytes(2, "big") for n in ports)
+        + (seq % 2**32).to_bytes(4, "big")
+        + bytes(4)
+        + bytes([0x50, flags])
+        + (64_240).to_bytes(2, "big")
+        + bytes(4)
+    )
     ip = bytes([0x45, 0]) + (40 + len(payload)).to_bytes(2, "big") + bytes(4) + bytes([64, 6]) + bytes(2) + ends[0] + ends[1]
     macs = bytes.fromhex("020000000002020000000001" if client else "020000000001020000000002")
     return Frame(macs + b"\x08\x00" + ip + tcp + payload, sender=sender)
