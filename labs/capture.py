@@ -109,7 +109,7 @@ class Capture:
         return Capture(frames, self.hosts, self.names, self.origin, self.missed, self.cards)
 
     def wait(self, match, timeout=5.0):
-        """While the capture runs: wait for a frame for which match(frame) is true, and return it.  LabError after `timeout` seconds."""
+        """While the capture runs: wait for a frame for which match(frame) is true, and return it; LabError after `timeout` s."""
         if self._live is None:
             raise LabError("this capture is complete, nothing more will come; use where(…) to look for a frame")
         return self._live.wait(match, timeout)

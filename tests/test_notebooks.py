@@ -24,6 +24,7 @@ from labs.lessons.record import TEXT, tidy
 
 ROOT = Path(__file__).resolve().parent.parent
 SANITIZE = ROOT / "tests" / "sanitize.cfg"
+WRONG_ANSWERS = ROOT / "tests" / "wrong_answers"
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
 LINKS = ("tap", "veth", "recording")
 CELL_TIMEOUT = 30  # seconds; a chapter keeps a cell under 4, a loaded machine may need more
@@ -359,7 +360,7 @@ def answers(path):
             kind = next((kind for kind in ("wrong", "solution") if kind in summary.lower()), None)
             for code in CODE.findall(body) if kind else ():
                 file_answer(found, kind, code)
-    extra = ROOT / "tests" / "wrong_answers" / f"{path.stem}.py"
+    extra = WRONG_ANSWERS / f"{path.stem}.py"
     if extra.exists():
         for code in re.split(r"^# %%.*\n", extra.read_text(encoding="utf-8"), flags=re.M)[1:]:
             file_answer(found, "wrong", code)

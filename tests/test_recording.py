@@ -452,6 +452,7 @@ def test_recording_again_replaces_the_old_one(tmp_path):
 
 def test_the_harness_tries_exercises(tmp_path, monkeypatch):
     harness.need("tap")
+    monkeypatch.setattr(harness, "WRONG_ANSWERS", tmp_path)  # not those of the real chapter of this name
     stub = "double = None\nlabs.exercise('24-double').check(double)"
     define = (
         "from labs.lessons.exercise import Exercise, close, done\nclass Double(Exercise):\n    id = '24-double'\n    title = 'Double it'\n"

@@ -9,7 +9,8 @@ Names are imported at first use: the lab process starts from here too, and needs
 from importlib import import_module
 
 _HOME = {
-    "Arrival": "frame", "Card": "host", "Frame": "frame", "Host": "host", "LabError": "channel", "Network": "net", "Router": "topology",
+    "Arrival": "frame", "Card": "host", "Frame": "frame", "Host": "host", "LabError": "channel", "Network": "net",
+    "Router": "topology",
     "Wire": "wire", "choose": "links", "network": "net", "router": "topology", "why_not": "links",
 }  # fmt: skip
 __all__ = sorted(_HOME)

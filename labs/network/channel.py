@@ -1,6 +1,6 @@
 """The notebook's end of the lab process: start it, ask it, and let it go.
 
-Each thread of the notebook asks over a socket of its own, so that a thread that waits (for a frame to step, a program to end) does
+Each thread of the notebook asks over a socket of its own, so that one that waits (for a frame to step, a program to end) does
 not keep the others waiting.  The first socket is the lifeline: when it closes, the lab process ends.
 """
 
@@ -54,7 +54,7 @@ class LabProcess:
         self._lifeline, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._errors = os.memfd_create("errors", os.MFD_CLOEXEC)
         self._thread, self._channels, process = threading.local(), weakref.WeakSet(), []
-        self.at_close = []  # functions to call first when it closes; they must not hold this object, or it would never close by itself
+        self.at_close = []  # functions to call first when it closes; they must not hold this object, which would never close then
         self._close = weakref.finalize(
             self, _end, self._lifeline, process, self._channels, (self.log, self._errors), self.at_close
         )

@@ -71,7 +71,7 @@ class Host:
         return made
 
     def resolve(self, name):
-        """The address of a host of this network by its name, "server" → "10.0.0.2"; an address stays as it is.  ValueError for others."""
+        """The address of a host of this network by its name, "server" → "10.0.0.2"; an address stays.  ValueError for others."""
         address = self._names.get(name, "127.0.0.1" if name == "localhost" else name)
         try:
             socket.inet_pton(socket.AF_INET6 if ":" in address else socket.AF_INET, address.split("%")[0])
@@ -85,7 +85,7 @@ class Host:
     def connect(self, to, port, wait=True, timeout=PATIENCE):
         """A TCP socket connected to `port` of another host (a Host, its name, or an address).
 
-        With wait=False it returns as soon as the kernel has been told to connect: the SYN is then on its way, or held on the wire.
+        With wait=False it returns as soon as the kernel has been told to connect: the SYN is on its way then, or held.
         """
         _check_port(port)
         if not isinstance(to, (Host, str)):

@@ -68,7 +68,7 @@ class Hosts:
             "net.ipv6.conf.default.disable_ipv6": 0 if plan["ipv6"] else 1,
             "net.ipv6.conf.all.disable_ipv6": 0 if plan["ipv6"] else 1,
             "net.ipv6.conf.all.accept_dad": 0,
-            "net.ipv6.conf.default.mldv2_unsolicited_report_interval": 1,  # ms; else a report comes up to 1 s later, into some capture
+            "net.ipv6.conf.default.mldv2_unsolicited_report_interval": 1,  # ms; else a report comes within 1 s, into some capture
             "net.ipv4.ip_forward": 1 if host["router"] else 0,
             "net.ipv6.conf.all.forwarding": 1 if host["router"] and plan["ipv6"] else 0,
             "net.ipv4.tcp_congestion_control": "reno",  # RFC 5681; the one algorithm that every kernel has

@@ -56,7 +56,7 @@ class Network:
         return self._lab.closed
 
     def at_close(self, function):
-        """Call function() first when this network closes.  It must not refer to the network, which would then never close by itself."""
+        """Call function() first when this network closes.  It must not refer to the network, or that never closes by itself."""
         self._lab.at_close.append(function)
 
     def close(self):
@@ -76,8 +76,8 @@ class Network:
 def network(*row, delay=0.0, loss=0.0, rate=None, mtu=1500, ipv6=False, link=None, log_limit=256 << 20):
     """Hosts on a wire: network("client", "server").  Three or more share a switch; labs.router("r1") in the row joins two wires.
 
-    delay: seconds one way; loss: 0 to 1; rate: bits a second or None; mtu: bytes, one number or one a wire; ipv6: also give fd00::
-    addresses; link: "tap" or "veth" (default: the best that works); log_limit: bytes that captures may keep.
+    delay: seconds one way; loss: 0 to 1; rate: bits a second or None; mtu: bytes, one number or one a wire; ipv6: give
+    fd00:: addresses, too; link: "tap" or "veth" (default: the best that works); log_limit: bytes that captures may keep.
     Addresses: wire n is 10.0.n.0/24, hosts from .1 up, routers from .254 down; MACs count from 02:00:00:00:00:01.
     Raises ValueError for a row that cannot be, LabError where this machine has no live network.
     """
@@ -85,7 +85,7 @@ def network(*row, delay=0.0, loss=0.0, rate=None, mtu=1500, ipv6=False, link=Non
     link = link or choose()
     if link == "recording":
         raise LabError(
-            f"this machine has no live network (tap: {why_not('tap')}; veth: {why_not('veth')}); labs.doctor() says how to get one"
+            f"this machine has no live network (tap: {why_not('tap')}; veth: {why_not('veth')}); labs.doctor() says more"
         )
     if link not in ("tap", "veth"):
         raise ValueError(f"expected link='tap' or 'veth', got {link!r}")

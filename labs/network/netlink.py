@@ -13,8 +13,8 @@ import struct
 from array import array
 
 __all__ = [
-    "NEWNET", "add_address", "add_route", "checked", "forward", "make_veth", "no_offloads", "read_sysctl", "set_up", "wait_until_up",
-    "write_sysctl",
+    "NEWNET", "add_address", "add_route", "checked", "forward", "make_veth", "no_offloads", "read_sysctl", "set_up",
+    "wait_until_up", "write_sysctl",
 ]  # fmt: skip
 
 NEWNET = 0x40000000  # CLONE_NEWNET, sched.h

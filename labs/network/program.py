@@ -32,7 +32,7 @@ class Program:
         self._inner, self.pid = reply["pid"], reply["outside"]  # as the lab's own PID namespace counts, and as the machine does
 
     def wait(self, timeout=10.0):
-        """Wait until it ends and return its exit status (negative: the signal that ended it).  TimeoutError after `timeout` seconds."""
+        """Wait until it ends and return its exit status (negative: the signal that ended it).  TimeoutError after `timeout` s."""
         reply, _ = self._lab.ask("wait", pid=self._inner, timeout=timeout)
         if "status" not in reply:
             raise TimeoutError(f"{self.argv[0]} still runs after {timeout:g} s; its output so far: {self.output()[-500:]!r}")

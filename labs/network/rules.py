@@ -1,7 +1,7 @@
 """Rules: what the notebook says about single frames while they are on the wire.
 
 While a wire has rules, each of its frames makes a detour through a thread of the notebook that asks them in turn.
-That is slower than the cable (about 0.1 ms a frame) and waits while the notebook's interpreter is busy; without rules, nothing does.
+That is slower than the cable (about 0.1 ms a frame) and waits while the notebook is busy; without rules, nothing does.
 """
 
 import socket
@@ -105,7 +105,7 @@ class Rules:
                 pass  # the lab process has ended: nothing is left to judge
 
     def verdict(self, raw, source):
-        """What the first rule that matches says of a frame: (drop, delay, copies, frames to let pass), and its new bytes, if any."""
+        """What the first rule that matches says of a frame: (drop, delay, copies, frames to let pass), and its new bytes."""
         frame = Frame(raw, sender=self._senders.get(source, "wire"), wire=self._wire)
         for rule in list(self._rules):
             if rule.error or rule.times is not None and rule.hits >= rule.times:

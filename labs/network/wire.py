@@ -106,7 +106,7 @@ class Wire:
         reply, _ = self._lab.ask("step", wire=self.index, timeout=timeout)
         if "raw" not in reply:
             raise LabError(
-                f"nothing on the wire: no frame came within {timeout:g} s, so there is nothing to carry; let a host send something first"
+                f"nothing on the wire: no frame came within {timeout:g} s, nothing to carry; let a host send something first"
             )
         frame = Frame(reply["raw"], number=reply["number"], time=time.time_ns(), sender=reply["sender"], wire=self.index)
         frame.arrivals = [Arrival(frame.time, host) for host in reply["receivers"]]

@@ -50,9 +50,7 @@ class Reset(Exercise):
                 return close(f"the RST comes from the {reset.sender}, which opened the connection; the other side should send it")
             if reset.number > established.number:
                 return done("the handshake was complete, and the server ended the connection with RST")
-        return close(
-            "there is a RST, but it refuses a connection: no handshake was completed before it (is the capture older than the connection?)"
-        )
+        return close("there is a RST, but it refuses a connection: this capture has no completed handshake before it")
 
 
 class HalfClose(Exercise):
@@ -123,9 +121,7 @@ class Retransmission(Exercise):
                 end = (again.seq + again.payload_length) % 2**32
                 if any(f.sender != first.sender and f.number > again.number and (f.ack - end) % 2**32 < 2**31 for f in frames):
                     late = (again.time - first.time) / 1e6
-                    return done(
-                        f"lost, repeated and acknowledged; the repetition came {'before' if late < 200 else 'with'} a retransmission timeout of 200 ms"
-                    )
+                    return done(f"lost, repeated and acknowledged, {'before' if late < 200 else 'after'} the 200 ms of a timeout")
                 best = close("the segment was repeated, but its acknowledgement is not in this capture")
         return best
 
