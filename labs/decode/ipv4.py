@@ -52,7 +52,7 @@ def decode(raw, at, end, below=()):
         Field("Don't Fragment", dont, str(dont), cutting, at + 6, 1, SEE, bits=(1, 1)),
         Field("More Fragments", more, str(more), piece, at + 6, 1, SEE, bits=(2, 1)),
         Field("Fragment Offset", place, str(place), f"× 8 = byte {place * 8} of the datagram", at + 6, 2, SEE, bits=(3, 13)),
-        Field("Time to Live", ttl, str(ttl), "routers that may still pass it on", at + 8, 1, SEE),
+        Field("Time to Live", ttl, str(ttl), "each router takes off 1; at 0 it is dropped", at + 8, 1, SEE),
         Field("Protocol", protocol, str(protocol), inner if inner != "Data" else "not decoded here", at + 9, 1, SEE),
         Field("Header Checksum", checksum, f"0x{checksum:04x}", verdict(raw[at : at + header], 10), at + 10, 2, SEE, varies=True),
         _address("Source Address", raw, at + 12),

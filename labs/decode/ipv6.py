@@ -52,7 +52,7 @@ def decode(raw, at, end, below=()):
         ),
         Field("Payload Length", length, str(length), "bytes behind this header" + here, at + 4, 2, SEE),
         _next(kind, at + 6, SEE),
-        Field("Hop Limit", hops, str(hops), "routers that may still pass it on", at + 7, 1, SEE),
+        Field("Hop Limit", hops, str(hops), "each router takes off 1; at 0 it is dropped", at + 7, 1, SEE),
         _address("Source Address", raw, at + 8),
         _address("Destination Address", raw, at + 24),
     )
