@@ -13,11 +13,12 @@ import sys
 import threading
 import weakref
 
+from labs.network.messages import MESSAGE
+
 __all__ = ["LabError", "LabProcess"]
 
 ROOT = str(pathlib.Path(__file__).resolve().parents[2])
 BOOT = "import sys; sys.path.append(sys.argv[1]); from labs.network.process import main; main(int(sys.argv[2]))"
-MESSAGE = 1 << 17
 START_WITHIN = 10.0  # seconds
 
 

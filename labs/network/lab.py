@@ -14,12 +14,11 @@ from time import monotonic_ns as now
 
 from labs.network import netlink
 from labs.network.hosts import Hosts
+from labs.network.messages import MESSAGE
 from labs.network.programs import Programs
 from labs.network.traffic import Traffic
 
-__all__ = ["Lab", "MESSAGE"]
-
-MESSAGE = 1 << 17  # bytes of the longest message on a channel
+__all__ = ["Lab"]
 
 
 class Lab(Hosts, Traffic, Programs):

@@ -13,7 +13,8 @@ import socket
 import sys
 
 from labs.network.hosts import libc
-from labs.network.lab import MESSAGE, Lab
+from labs.network.lab import Lab
+from labs.network.messages import MESSAGE
 from labs.network.netlink import NEWNET, checked
 
 __all__ = ["main"]

@@ -5,17 +5,16 @@ That is slower than the cable (about 0.1 ms a frame) and waits while the noteboo
 """
 
 import socket
-import struct
 import threading
 import weakref
 
 from labs.network.channel import LabError
 from labs.network.frame import Frame
+from labs.network.messages import QUESTION, VERDICT
 
 __all__ = ["Rule", "Rules"]
 
 LONGEST = 65_535  # bytes of a frame that a rule may make
-_QUESTION, _VERDICT = struct.Struct("<IH"), struct.Struct("<I?dHH")  # as in labs.network.process
 
 
 class Rule:
@@ -141,9 +140,9 @@ def _judge(frames, rules):
                 known = rules()
                 if not message or known is None:
                     return
-                number, source = _QUESTION.unpack_from(message)
-                verdict, changed = known.verdict(message[_QUESTION.size :], source)
+                number, source = QUESTION.unpack_from(message)
+                verdict, changed = known.verdict(message[QUESTION.size :], source)
                 del known
-                frames.send(_VERDICT.pack(number, *verdict) + changed)
+                frames.send(VERDICT.pack(number, *verdict) + changed)
             except OSError:
                 return

@@ -5,18 +5,14 @@ It also serves who watches or meddles: packet sockets of the notebook, and its r
 
 import heapq
 import os
-import struct
 from collections import deque
 from time import monotonic_ns as now
 
 from labs.network.cards import QUEUE
 from labs.network.log import EVERYONE, record
+from labs.network.messages import FRAME, QUESTION, VERDICT
 
-__all__ = ["FRAME", "QUESTION", "Traffic", "VERDICT"]
-
-FRAME = 1 << 17  # bytes of the longest message with a frame in it
-VERDICT = struct.Struct("<I?dHH")  # number, drop, extra delay (s), copies, let so many pass
-QUESTION = struct.Struct("<IH")  # number, source card
+__all__ = ["Traffic"]
 
 
 class Traffic:
