@@ -336,6 +336,20 @@ def test_step_through_a_connection(net):
     assert net.wire.held == 0 and net.wire.release() == 0
 
 
+def test_a_learner_who_reads_for_seven_seconds(net):
+    """Kernels ask again whether an ARP entry still holds, 5 s after its first use (arp(7)): no such frame may stand in the way."""
+    client, server = net
+    with server.listen(80):
+        net.wire.hold()
+        waiting = client.connect(server, 80, wait=False)
+        while net.wire.step().protocol == "ARP":
+            pass  # the next one was the SYN: the server's answer is held
+        began = time.monotonic()
+        until(lambda: time.monotonic() - began > 7, "a while", seconds=8)
+        assert net.wire.held == 1 and net.wire.step().flags == 0x12
+        waiting.close()
+
+
 def test_step_waits_for_a_frame(net, mail):
     send, heard = mail
     net.wire.hold()

@@ -41,10 +41,13 @@ class Hosts:
                     self.enter(host["name"])
                     netlink.no_offloads(card["name"])
                     netlink.set_up(card["name"], router_solicitations=False)
-                try:  # an ARP entry that grows old is checked again at a random moment, and that frame would be in some captures
-                    netlink.write_sysctl(f"net.ipv4.neigh.{card['name']}.base_reachable_time_ms", 86_400_000)
-                except OSError:
-                    pass
+                # The kernel doubts an ARP entry that grows old, and one that it only overheard, and asks again at a moment of its
+                # own: that frame would be in some captures and not in others (arp(7): base_reachable_time, delay_first_probe_time).
+                for setting, a_day in (("base_reachable_time_ms", 86_400_000), ("delay_first_probe_time", 86_400)):
+                    try:
+                        netlink.write_sysctl(f"net.ipv4.neigh.{card['name']}.{setting}", a_day)
+                    except OSError:
+                        pass  # read-only /proc/sys, as below
                 for address in card["addresses"]:
                     netlink.add_address(card["name"], address)
                 if host["router"]:

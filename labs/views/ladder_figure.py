@@ -97,7 +97,7 @@ def _ports(sheet, ladder, frame, lanes, y):
     if target in heads:
         ends.append((target, tail, frame.dst, frame.dport))
     for x, other, address, port in ends:
-        left = x < other if other is not None else x == max(lanes.values())
+        left = x < other if other is not None else x == min(lanes.values())
         words = ":" + names.port(address, port, frame.protocol)
         sheet.text(x + (-8 if left else 8), y + 4, words, 9, palette.SOFT, "right" if left else "left", mono=True, order=6)
 
