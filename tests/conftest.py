@@ -16,7 +16,7 @@ REQUIRED = os.environ.get("LABS_REQUIRE_ORACLES") == "1"
 
 
 def not_run(what, why):
-    """Skip with a reason, or fail where everything must run.  The reasons are listed at the end of the run (-ra, pyproject.toml)."""
+    """Skip with a reason, or fail where everything must run.  -ra (pyproject.toml) lists the reasons at the end."""
     (pytest.fail if REQUIRED else pytest.skip)(f"NOT RUN HERE  {what}: {why}")
 
 

@@ -87,7 +87,7 @@ def restricted():
 
 
 def nbval(path, link, tmp_path, data=None, mark=None):
-    """Run nbval, strict.  Returns ({cell number: "" or the failure}, all that it printed).  mark: "NAME=value" for its processes."""
+    """Run nbval, strict.  Returns ({cell number: "" or the failure}, all it printed).  mark: "NAME=value" for its processes."""
     report = tmp_path / f"{path.stem}-{link}.xml"
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--color=no", "--nbval", "--nbval-current-env"]
     command += ["--nbval-sanitize-with", str(SANITIZE), "--nbval-cell-timeout", str(CELL_TIMEOUT)]
@@ -248,7 +248,7 @@ def marked(mark):
 
 
 def test_all_at_once_and_nothing_is_left(tmp_path):
-    """On tap: every notebook twice, all in kernels of their own at the same time; within two seconds no process of theirs is left."""
+    """On tap: every notebook twice, all at the same time, a kernel each; within two seconds no process of theirs is left."""
     need("tap")
     mark, results = f"LABS_TEST_MARK={uuid.uuid4()}", {}
 

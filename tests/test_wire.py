@@ -337,7 +337,7 @@ def test_step_through_a_connection(net):
 
 
 def test_a_learner_who_reads_for_seven_seconds(net):
-    """Kernels ask again whether an ARP entry still holds, 5 s after its first use (arp(7)): no such frame may stand in the way."""
+    """Kernels ask whether an ARP entry still holds, 5 s after its first use (arp(7)): no such frame may be in the way."""
     client, server = net
     with server.listen(80):
         net.wire.hold()

@@ -41,8 +41,8 @@ class Hosts:
                     self.enter(host["name"])
                     netlink.no_offloads(card["name"])
                     netlink.set_up(card["name"], router_solicitations=False)
-                # The kernel doubts an ARP entry that grows old, and one that it only overheard, and asks again at a moment of its
-                # own: that frame would be in some captures and not in others (arp(7): base_reachable_time, delay_first_probe_time).
+                # The kernel doubts an ARP entry that grows old, and one that it only overheard, and asks again at a moment
+                # of its own: that frame would be in some captures only (arp(7): base_reachable_time, delay_first_probe_time).
                 for setting, a_day in (("base_reachable_time_ms", 86_400_000), ("delay_first_probe_time", 86_400)):
                     try:
                         netlink.write_sysctl(f"net.ipv4.neigh.{card['name']}.{setting}", a_day)

@@ -18,7 +18,7 @@ class Wire:
         self.hosts = tuple(host.name for host in hosts if any(card.wire == index for card in host.cards))
         number, senders = 0, {}
         for host in hosts:
-            for card in host.cards:
+            for _ in host.cards:
                 senders[number], number = host.name, number + 1
         self._rules = Rules(lab, index, senders)
 
