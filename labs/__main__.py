@@ -1,9 +1,11 @@
-"""The two things that the lab does from a shell: say what this machine allows, and record chapters."""
+"""What the lab does from a shell: say what this machine allows, record chapters, write the course's address."""
 
 import sys
 
 USAGE = """python -m labs doctor              what this machine allows, why not more, how to get it
-python -m labs record [CHAPTER …]  run notebooks on the tap link and save them with their recordings; default: all"""
+python -m labs record [CHAPTER …]  run notebooks on the tap link and save them with their recordings; default: all
+python -m labs publish OWNER/REPO  write the public address of the course into notebooks, README.md and pyproject.toml
+python -m labs publish --check     fail if they do not agree"""
 
 
 def main(arguments):
@@ -18,6 +20,10 @@ def main(arguments):
             from labs.lessons import record
 
             return record.main(chapters)
+        case ["publish", *words]:
+            from labs.lessons import publish
+
+            return publish.main(words)
         case ["help" | "-h" | "--help"]:
             print(USAGE)
             return 0

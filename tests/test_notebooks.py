@@ -21,6 +21,7 @@ import nbformat
 import pytest
 
 from labs.lessons import store
+from labs.lessons.publish import address, setup
 from labs.lessons.record import TEXT, tidy
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -30,11 +31,6 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
 LINKS = ("tap", "veth", "recording")
 CELL_TIMEOUT = 30  # seconds; a chapter keeps a cell under 4, a loaded machine may need more
 NOTEBOOK_TIMEOUT = 300
-SETUP = """try:
-    import labs
-except ModuleNotFoundError:
-    raise SystemExit("labs is not installed here. In a checkout of the course: make lab") from None
-labs.chapter("{slug}")"""
 IGNORED = re.compile(r"^# output not compared: \S.*$", re.M)  # the reason, where a cell's output is ignored
 CHECK = re.compile(r"""labs\.exercise\(["']([\w-]+)["']\)\.check\(""")
 FOLDED = re.compile(r"<details>\s*<summary>([^<]*)</summary>(.*?)</details>", re.S)
@@ -283,7 +279,7 @@ def test_all_at_once_and_nothing_is_left(tmp_path):
 
 @each_notebook
 def test_setup_cell(path):
-    assert code_cells(load(path))[0].source == SETUP.format(slug=path.stem)
+    assert code_cells(load(path))[0].source == setup(path.stem, address())
 
 
 @each_notebook

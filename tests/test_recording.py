@@ -344,7 +344,7 @@ def test_a_chapter_without_a_recording(shell, monkeypatch, tmp_path):
 # ── the command, and nbval, on the real thing ────────────────────────────────────────────────────────────────────────────
 
 SMALL = (
-    harness.SETUP.format(slug=SLUG),
+    harness.setup(SLUG, ""),
     "net = labs.network('client', 'server')\nclient, server = net\nlistener = server.listen(80)\nnet.hosts",
     "def shake():\n    return client.connect(server, 80)",
     "with net.capture() as cap:\n    sock = shake()\nprint(len(cap.where(lambda frame: frame.protocol == 'TCP')), 'frames')",
