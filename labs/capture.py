@@ -10,6 +10,7 @@ of what `missed` counts.  Chapter 00-start-here meets it; 09-osi-model looks int
 
 import os
 import time
+from functools import partial
 
 from labs.network import LabError, log
 from labs.network.frame import Frame
@@ -58,8 +59,10 @@ class Capture:
     def of(cls, network):
         """A capture of a network that begins with the `with` statement."""
         cards = [(host.name, card.wire, card.mac, card.addresses) for host in network.hosts for card in host.cards]
-        made = cls([], [host.name for host in network.hosts], names_of(cards), f"live, {network.link}", 0, cards)
-        made._live = _Live(network, made)
+        origin = "layers 5 to 7 live, below redrawn" if network.link == "relay" else f"live, {network.link}"
+        made = cls([], [host.name for host in network.hosts], names_of(cards), origin, 0, cards)
+        make = partial(_frame, made.names, made.origin)
+        made._live = network._lab.watch(make) if network.link == "relay" else _Live(network, cards, make)
         return made
 
     def __enter__(self):
@@ -158,11 +161,17 @@ def names_of(cards):
     return {address: host for host, _, mac, addresses in cards for address in (mac, *addresses)}
 
 
+def _frame(names, origin, data, **where):
+    frame = CapturedFrame(data, **where)
+    frame.names, frame.origin = names, origin
+    return frame
+
+
 class _Live:
     """A capture that is still running: where it began in the log, and how to read on from there."""
 
-    def __init__(self, network, capture):
-        self.network, self.capture, self.fd = network, capture, None
+    def __init__(self, network, cards, make):
+        self.network, self.cards, self.make, self.fd = network, [card[:2] for card in cards], make, None
 
     def begin(self):
         if self.fd is not None:
@@ -187,14 +196,7 @@ class _Live:
         raw = bytearray()
         while len(raw) < end - self.start and (part := os.pread(self.fd, end - self.start - len(raw), self.start + len(raw))):
             raw += part
-        names, origin = self.capture.names, self.capture.origin
-
-        def make(data, **where):
-            frame = CapturedFrame(data, **where)
-            frame.names, frame.origin = names, origin
-            return frame
-
-        return log.read(bytes(raw), [card[:2] for card in self.capture.cards], self.epoch, make), missed
+        return log.read(bytes(raw), self.cards, self.epoch, self.make), missed
 
     def wait(self, match, timeout):
         deadline = time.monotonic() + timeout

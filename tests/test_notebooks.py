@@ -28,7 +28,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SANITIZE = ROOT / "tests" / "sanitize.cfg"
 WRONG_ANSWERS = ROOT / "tests" / "wrong_answers"
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
-LINKS = ("tap", "veth", "recording")
+LINKS = ("tap", "veth", "relay", "recording")
 CELL_TIMEOUT = 30  # seconds; a chapter keeps a cell under 4, a loaded machine may need more
 NOTEBOOK_TIMEOUT = 300
 IGNORED = re.compile(r"^# output not compared: \S.*$", re.M)  # the reason, where a cell's output is ignored
@@ -42,7 +42,6 @@ RESTRICT = (
 )
 
 each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=[path.stem for path in NOTEBOOKS])
-each_link = pytest.mark.parametrize("link", LINKS)
 
 
 # ── machinery ────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -89,13 +88,11 @@ def nbval(path, link, tmp_path, data=None, mark=None):
     command += ["--nbval-sanitize-with", str(SANITIZE), "--nbval-cell-timeout", str(CELL_TIMEOUT)]
     command += ["--junitxml", str(report), "--rootdir", str(path.parent), "-c", os.devnull, str(path)]
     env = environment(link, data) | dict([mark.split("=")] if mark else ())
-    if link == "recording" and restricted():
-        del env["LABS_LINK"]  # it must come to "recording" by itself
+    if link == "relay" and restricted():
+        del env["LABS_LINK"]  # it must come to "relay" by itself
         command = [*restricted(), *command]
-    elif link == "recording":
-        warnings.warn(
-            "NOT RUN: link recording in a restricted process (unshare or setpriv fail here); forced instead", stacklevel=2
-        )
+    elif link == "relay":
+        warnings.warn("NOT RUN: link relay in a restricted process (unshare or setpriv fail here); forced instead", stacklevel=2)
     done = subprocess.run(command, env=env, cwd=path.parent, capture_output=True, text=True, timeout=NOTEBOOK_TIMEOUT)
     cells = {}
     if report.exists():
@@ -187,7 +184,7 @@ def tell(cells, out):
 # ── it runs, and shows what it saved ─────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("link", ("veth", "recording"))  # tap: test_all_at_once_and_nothing_is_left
+@pytest.mark.parametrize("link", LINKS[1:])  # tap: test_all_at_once_and_nothing_is_left
 @each_notebook
 def test_every_output_is_the_saved_one(path, link, tmp_path):
     need(link)
@@ -195,7 +192,7 @@ def test_every_output_is_the_saved_one(path, link, tmp_path):
     assert len(cells) == len(code_cells(load(path))) and not any(cells.values()), tell(cells, out)
 
 
-@each_link
+@pytest.mark.parametrize("link", ("tap", "relay"))  # relay: live and recorded cells in turns
 @each_notebook
 def test_run_all_twice_in_one_kernel(path, link):
     need(link)

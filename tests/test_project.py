@@ -290,6 +290,7 @@ def test_report(monkeypatch):
         "tap             no: /dev/net/tun has mode 0600, so you may not open it\n"
         "                to get it: sudo chmod 0666 /dev/net/tun, as distributions have it\n"
         "veth            works: real TCP/IP stacks; the lab joins two cables of the kernel\n"
+        "relay           works: your programs' bytes live, layers 2 to 4 redrawn; more than that recorded\n"
         "recording       works: what live cells showed when the course was recorded\n"
         "in use          veth\n"
         "\n"
@@ -319,7 +320,7 @@ def test_the_doctor_where_namespaces_are_forbidden():
         pytest.skip("NOT RUN: no namespace can be made here in which to forbid them")
     done = subprocess.run([*command, sys.executable, "-m", "labs", "doctor"], cwd=ROOT, capture_output=True, text=True)
     assert done.stdout.count("no: namespaces are switched off: user.max_user_namespaces = 0") == 2, done.stdout + done.stderr
-    assert re.search(r"^in use +recording$", done.stdout, re.M) or os.environ.get("LABS_LINK")
+    assert re.search(r"^in use +relay$", done.stdout, re.M) or os.environ.get("LABS_LINK")
 
 
 def test_the_doctor_on_a_machine_that_is_not_linux():

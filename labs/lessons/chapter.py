@@ -47,10 +47,10 @@ def chapter(slug):
         raise ValueError(f"no chapter is called {slug!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
     link = decide()
     shows = SHOWS.get(link, "")
-    if link == "recording":
+    if link in ("relay", "recording"):
         from labs.lessons import replay  # late: only a machine without a network needs it
 
-        if not replay.begin(slug):
+        if not replay.begin(slug, live=link == "relay") and link == "recording":
             shows = "no live network here, and no recording of this chapter"
     elif os.environ.get("LABS_RECORD"):
         from labs.lessons import recorder

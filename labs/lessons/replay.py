@@ -21,8 +21,11 @@ MARK_SIZE = {"width": 170, "height": 22}  # half its pixels: sharp on dense scre
 _current = None
 
 
-def begin(slug):
-    """Replay the recorded cells of a chapter from the next cell on.  Returns whether there is a recording."""
+def begin(slug, live=False):
+    """Replay the recorded cells of a chapter from the next cell on.  Returns whether there is a recording.
+
+    live: run them first, as long as the link can do what they ask for (labs.lessons.attempt).
+    """
     global _current
     recording = store.read(store.data_dir() / slug)
     if _current:
@@ -30,7 +33,7 @@ def begin(slug):
         _current = None
     shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
     if recording is not None and shell is not None:  # outside a notebook there are no cells to replay
-        _current = Replay(shell, recording, Files(store.data_dir() / slug))
+        _current = Replay(shell, recording, Files(store.data_dir() / slug), live)
     return recording is not None
 
 
@@ -84,8 +87,12 @@ for _name in (
 class Replay:
     """The recording of one chapter, in one kernel."""
 
-    def __init__(self, shell, recording, files):
-        self.shell, self.files = shell, files
+    def __init__(self, shell, recording, files, live=False):
+        self.shell, self.files, self.attempt = shell, files, None
+        if live:
+            from labs.lessons.attempt import Attempt  # late: a recording alone needs no capture, no stream
+
+            self.attempt = Attempt(shell, files)
         self.cells = {}  # key → its cells, in the notebook's order
         for cell in recording["cells"]:
             self.cells.setdefault(cell["key"], []).append(cell)
@@ -112,11 +119,20 @@ class Replay:
         cells = self.cells[key]
         cell = cells[self.played[key] % len(cells)]
         self.played[key] += 1
+        if self.attempt is not None and self._try(key, cell):
+            return
         _mark()
         self.define(self.sources[key], cell)
         self.restore(cell)
         for output in cell.get("outputs", ()):
             _show(output)
+
+    def _try(self, key, cell):
+        self.resting = True
+        try:
+            return self.attempt.play(self.sources[key], cell)
+        finally:
+            self.resting = False
 
     def define(self, source, cell):
         """Imports, functions and classes of the cell run as they stand; they are the learner's own code."""

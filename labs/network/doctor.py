@@ -64,7 +64,7 @@ class Evidence:
 
 def diagnose(link, seen):
     """Why `link` does not work, and how to get it: two texts, empty where it works."""
-    if link == "recording" or not seen.why_not.get(link):
+    if link in ("relay", "recording") or not seen.why_not.get(link):
         return "", ""
     if seen.system != "Linux":
         name = {"Darwin": "macOS"}.get(seen.system, seen.system)
@@ -115,7 +115,7 @@ def _namespaces(seen):
             "allowed: --security-opt seccomp=PROFILE.json",
         )
     if seen.errno == errno.EINVAL:
-        return f"this kernel was built without namespaces ({what})", "use another kernel; the course runs on recordings meanwhile"
+        return f"this kernel was built without namespaces ({what})", "use another kernel; the course runs on the relay meanwhile"
     if seen.errno == errno.EPERM:
         return (
             f"the kernel forbids namespaces here ({what}): a chroot, or a security module such as SELinux or AppArmor",
@@ -223,7 +223,7 @@ class Report:
 
     def __init__(self, seen):
         self.seen = seen
-        self.links = {link: diagnose(link, seen)[0] for link in ("tap", "veth", "recording")}
+        self.links = {link: diagnose(link, seen)[0] for link in ("tap", "veth", "relay", "recording")}
 
     @property
     def text(self):
@@ -231,6 +231,7 @@ class Report:
         shows = {
             "tap": "real TCP/IP stacks; the lab is the cable between them",
             "veth": "real TCP/IP stacks; the lab joins two cables of the kernel",
+            "relay": "your programs' bytes live, layers 2 to 4 redrawn; more than that recorded",
             "recording": "what live cells showed when the course was recorded",
         }
         rows = []

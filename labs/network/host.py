@@ -12,7 +12,7 @@ from labs.network import kernel
 from labs.network.channel import LabError
 from labs.network.program import Program
 
-__all__ = ["Card", "Host"]
+__all__ = ["Card", "Host", "check_port", "in_use", "refused"]
 
 PATIENCE = 10.0  # seconds that sockets made here wait before TimeoutError, so that no cell hangs for ever
 
@@ -50,7 +50,7 @@ class Host:
 
     def listen(self, port, backlog=128, address="0.0.0.0"):
         """A listening TCP socket: listen(2) with this backlog.  Port 0 lets the kernel choose."""
-        _check_port(port)
+        check_port(port)
         made = self.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
         try:
             made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -59,9 +59,7 @@ class Host:
         except OSError as e:
             made.close()
             if e.errno == errno.EADDRINUSE:
-                raise OSError(
-                    e.errno, f"port {port} of {self.name} is in use; close the socket that listens there, or take another port"
-                ) from None
+                raise in_use(self.name, port) from None
             if e.errno == errno.EADDRNOTAVAIL:
                 own = ", ".join(a for card in self.cards for a in card.addresses)
                 raise OSError(
@@ -82,17 +80,21 @@ class Host:
             ) from None
         return address
 
+    def address_of(self, to, port):
+        """The address at which connect(to, port) knocks; TypeError or ValueError if there can be none."""
+        check_port(port)
+        if not isinstance(to, (Host, str)):
+            raise TypeError(f"expected a Host or an address such as '10.0.0.2', got {to!r}")
+        if isinstance(to, Host) and to._lab is not self._lab:
+            raise ValueError(f"expected a host of {self.name}'s network, got {to!r} of another one: no wire joins them")
+        return to.address if isinstance(to, Host) else self.resolve(to)
+
     def connect(self, to, port, wait=True, timeout=PATIENCE):
         """A TCP socket connected to `port` of another host (a Host, its name, or an address).
 
         With wait=False it returns as soon as the kernel has been told to connect: the SYN is on its way then, or held.
         """
-        _check_port(port)
-        if not isinstance(to, (Host, str)):
-            raise TypeError(f"expected a Host or an address such as '10.0.0.2', got {to!r}")
-        if isinstance(to, Host) and to._lab is not self._lab:
-            raise ValueError(f"expected a host of {self.name}'s network, got {to!r} of another one: no wire joins them")
-        address = to.address if isinstance(to, Host) else self.resolve(to)
+        address = self.address_of(to, port)
         made = self.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
         try:
             if wait:
@@ -109,9 +111,9 @@ class Host:
             raise TimeoutError(
                 f"{address} port {port} did not answer {self.name} within {timeout:g} s; is the wire held or cut?"
             ) from None
-        except ConnectionRefusedError as e:
+        except ConnectionRefusedError:
             made.close()
-            raise ConnectionRefusedError(e.errno, f"{address} answered with RST: nothing listens on its port {port}") from None
+            raise refused(address, port) from None
         except BaseException:
             made.close()
             raise
@@ -170,6 +172,16 @@ class Host:
         return reply["value"]
 
 
-def _check_port(port):
+def in_use(name, port):
+    return OSError(
+        errno.EADDRINUSE, f"port {port} of {name} is in use; close the socket that listens there, or take another port"
+    )
+
+
+def refused(address, port):
+    return ConnectionRefusedError(errno.ECONNREFUSED, f"{address} answered with RST: nothing listens on its port {port}")
+
+
+def check_port(port):
     if not isinstance(port, int) or not 0 <= port <= 65535:
         raise ValueError(f"expected a port from 0 to 65535, got {port!r}")

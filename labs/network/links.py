@@ -1,7 +1,7 @@
 """Which link carries the frames on this machine: the best one that works, tried once.
 
-tap: a user namespace and /dev/net/tun.  veth: a user namespace.  recording: nothing; what the cells did elsewhere is shown.
-LABS_LINK=tap, veth or recording forces one.
+tap: a user namespace and /dev/net/tun.  veth: a user namespace.  relay: nothing; programs' bytes are live, layers 2 to 4 are
+redrawn.  recording: nothing; what the cells did elsewhere is shown.  LABS_LINK=tap, veth, relay or recording forces one.
 """
 
 import functools
@@ -12,7 +12,7 @@ from labs.network.topology import plan
 
 __all__ = ["LINKS", "choose", "make_plan", "why_not"]
 
-LINKS = ("tap", "veth", "recording")
+LINKS = ("tap", "veth", "relay", "recording")
 
 
 def make_plan(row, link, mtu=1500, ipv6=False, wire=None, log_limit=256 << 20):
@@ -31,7 +31,7 @@ def make_plan(row, link, mtu=1500, ipv6=False, wire=None, log_limit=256 << 20):
 @functools.cache
 def why_not(link):
     """Why this machine cannot carry frames over `link`: "" if it can.  Makes two hosts and lets them go (about 50 ms)."""
-    if link == "recording":
+    if link in ("relay", "recording"):
         return ""
     if not hasattr(os, "memfd_create"):
         return "it needs Linux"

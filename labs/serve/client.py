@@ -185,7 +185,9 @@ class _Stream(httpcore.NetworkStream):
         if info == "is_readable":  # an idle connection with something to read: the server has closed it
             if self._sock.fileno() < 0:
                 return True
-            poll = select.poll()
+            if not hasattr(select, "poll"):  # Windows
+                return bool(select.select([self._sock], [], [], 0)[0])
+            poll = select.poll()  # select() itself knows no descriptor above 1,023
             poll.register(self._sock, select.POLLIN)
             return bool(poll.poll(0))
         return None

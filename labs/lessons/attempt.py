@@ -1,0 +1,132 @@
+"""On the link "relay": run a recorded cell for real, as far as that goes, and say whether it did what the recording says.
+
+A chapter begins live.  The first cell that needs a wire or a kernel of its own (NotOnThisLink), or shows something else than when it was
+recorded, ends that: from there on the chapter is played from its recording, with the values that belong to it, until the set-up
+cell runs again.  Two half-true worlds in one notebook would be worse than one recording that says what it is.
+"""
+
+import ast
+
+from labs.lessons.overlay import Misfit, overlay
+from labs.lessons.values import decode, is_capture
+
+__all__ = ["Attempt"]
+
+CLOCK = 10**15, 10**20  # a whole number between these is a time in nanoseconds
+
+
+class Attempt:
+    """Live as long as all goes well; one for each run of a chapter's set-up cell."""
+
+    def __init__(self, shell, files):
+        self.shell, self.files, self.going, self.done, self.why = shell, files, True, [], None
+        self.captures = {}  # file → the recorded capture with live bytes
+
+    def play(self, source, cell):
+        """Run the cell.  True if it went as recorded: its outputs are shown, and captures have the learner's own bytes."""
+        if not self.going:
+            return False
+        from IPython.utils.capture import capture_output
+
+        names = self.shell.user_ns
+        try:
+            with capture_output() as shown:
+                self._run(source)
+            if _texts_shown(shown) != _texts_recorded(cell["outputs"]):
+                raise Misfit("another output than in the recording")
+            values = {name: self._merge(record, names.get(name)) for name, record in cell["restore"].items()}
+        except Exception as error:
+            self.why = error
+            self.end()
+            return False
+        names.update(values)
+        here = {name: names[name] for name in (*values, *cell["live"]) if name in names}
+        self.done.append((cell, here))
+        shown.show()
+        return True
+
+    def _run(self, source):
+        """As IPython runs a cell: the value of a last line that is an expression is shown."""
+        from IPython.display import display
+
+        code = self.shell.transform_cell(source)
+        file, tree = self.shell.compile.cache(code), ast.parse(code)
+        last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
+        exec(self.shell.compile(tree, file, "exec"), self.shell.user_ns)
+        if last is not None:
+            value = eval(self.shell.compile(ast.Expression(last.value), file, "eval"), self.shell.user_ns)
+            if value is not None:
+                display(value)
+
+    def end(self):
+        """Live no more: close the networks, and give the names the values that belong to the recording."""
+        from labs.lessons.replay import NotHere
+        from labs.network.relay import RUNNING
+
+        self.going = False
+        for relay in list(RUNNING):
+            relay.close()
+        names = self.shell.user_ns
+        for cell, here in self.done:
+            for name, value in here.items():
+                if names.get(name) is value:  # not bound anew since
+                    names[name] = decode(cell["restore"][name], self.files) if name in cell["restore"] else NotHere(name)
+
+    def _merge(self, record, live):
+        """What a name is worth after a cell that went well: live, but for times, which are those of the frames.  Raises Misfit."""
+        match record:
+            case {"capture": file}:
+                if not is_capture(live):
+                    raise Misfit("no capture where there was one")
+                self.captures[file] = overlay(decode(record, self.files), live)
+                return self.captures[file]
+            case {"frame": [str() as file, int() as index]}:
+                if file not in self.captures:
+                    raise Misfit("a frame of a capture that is not live")
+                return self.captures[file][index]
+            case list() if isinstance(live, list) and len(live) == len(record):
+                merged = [self._merge(*pair) for pair in zip(record, live)]
+                return live if _same(merged, live) else merged
+            case {"tuple": items} if isinstance(live, tuple) and len(live) == len(items):
+                merged = tuple(self._merge(*pair) for pair in zip(items, live))
+                return live if _same(merged, live) else merged
+            case {"dict": items} if isinstance(live, dict) and [decode(key, self.files) for key, _ in items] == list(live):
+                merged = {key: self._merge(item, live[key]) for (_, item), key in zip(items, live)}
+                return live if _same(merged.values(), live.values()) else merged
+            case {"bytes": _} if isinstance(live, bytes):
+                return live
+            case str() if isinstance(live, str):
+                return live
+            case int() if type(record) is type(live) is int:
+                if record == live or min(record, live) >= CLOCK[1]:  # a number that long is a secret that somebody drew
+                    return live
+                if CLOCK[0] <= record < CLOCK[1] and CLOCK[0] <= live:
+                    return record
+        value = decode(record, self.files)
+        if type(value) is not type(live) or isinstance(value, (bool, int)) and value != live:
+            raise Misfit(f"expected {value!r} as in the recording, got {live!r}")
+        return live if value == live else value
+
+
+def _same(some, others):
+    """The same objects: a list that a thread still writes into must stay that list."""
+    return all(one is other for one, other in zip(some, others))
+
+
+def _texts_shown(shown):
+    texts = {"stdout": [shown.stdout] if shown.stdout else [], "stderr": [shown.stderr] if shown.stderr else []}
+    for output in shown.outputs:
+        for kind, text in output.data.items():
+            texts.setdefault(kind, []).append(text)
+    return {kind: found for kind, found in texts.items() if found}
+
+
+def _texts_recorded(outputs):
+    texts = {}
+    for output in outputs:
+        if output["output_type"] == "stream":
+            texts[output["name"]] = [texts.get(output["name"], [""])[0] + output["text"]]
+        else:
+            for kind, text in output["data"].items():
+                texts.setdefault(kind, []).append(text)
+    return texts
