@@ -54,6 +54,14 @@ class ByteMap(View):
                 out.append(f"      … {count(span.end - end, 'more byte')}")
         return out
 
+    def pale(self, span):
+        """Whether the picture draws this span in a lighter shade of its layer's colour."""
+        return False
+
+    def value(self, span):
+        """What the picture writes under the name of this span's field, "" for nothing."""
+        return ""
+
     def figure(self):
         """The byte map as a matplotlib Figure."""
         from .bytemap_figure import draw

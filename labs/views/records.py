@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from . import escape
+from . import escape, palette
 from .bytemap import ByteMap
 from .layers import Layers
 from .names import Names
@@ -20,7 +20,8 @@ KEPT = {"Host Name", "Protocol", "Supported Versions", "Selected Version", "Grou
 
 
 class Records(View):
-    """Base of labs.session.Session: it gives records, version, suite, group, server_name, alpn and problems; this shows them."""
+    """Base of labs.session.Session, which gives records, client, server, network, version, suite, group, server_name, alpn and
+    problems; this shows them."""
 
     def heading(self):
         """What was agreed on, as far as one can see it."""
@@ -30,6 +31,11 @@ class Records(View):
         parts += [f"for {self.server_name}"] if self.server_name else []
         parts += [f"ALPN {self.alpn}"] if self.alpn else []
         return " · ".join(escape.plain(part, 80) for part in parts if part)
+
+    def colour(self, host):
+        """A host's colour, given by its place in the network."""
+        hosts = self.network or (self.client, self.server)
+        return palette.host_colour(hosts.index(host) if host in hosts else len(hosts))
 
     def rows(self):
         """(number, segments, sender, what everyone can read, bytes of the body, what is inside) of each record, as text.
@@ -138,6 +144,18 @@ class RecordBytes(ByteMap):
         names = ", ".join(escape.plain(layer.name, 40) for layer in every) or "nothing that has fields"
         fields = sum(len(layer.fields) for layer in every)
         return f"{count(len(self.raw), 'byte')}, {count(fields, 'field')}: {names}."
+
+    def pale(self, span):
+        """Lengths recede, so that what they are the length of stands out."""
+        return all(field.name.endswith("Length") for field in span.fields)
+
+    def value(self, span):
+        """What a field means, where that says more than its bytes do."""
+        field = span.fields[0] if span.fields else None
+        if field is None or field.meaning == "type of an extension":
+            return ""
+        told = field.text if field.name.endswith("Length") else field.meaning or ("" if field.varies else field.text)
+        return escape.plain(told, 80)
 
     def _begins(self):
         """Where the lists begin that the TLS library has arranged; 0 if there are none."""
