@@ -115,7 +115,8 @@ def agree(cap, keylog, folder):
     """Compare with tshark, frame by frame, and record by record within it; → the Session."""
     session = labs.tls(cap, keylog)
     assert len(session) and not session.problems and not any(r.problem for r in session), str(session)
-    theirs = {int(row[0][0]): row for row in by_tshark(cap, keylog, folder)}
+    # a segment that holds only the beginning of a record has a row without a length
+    theirs = {int(row[0][0]): row for row in by_tshark(cap, keylog, folder) if row[3]}
     frames = {}
     for record in session:
         frames.setdefault(record.frames[-1], []).append(record)
