@@ -39,7 +39,7 @@ def tls(capture, keylog="", nth=1):
         raise ValueError(
             f"expected nth from 1 to {max(len(found), 1)}, got {nth}: so many TCP connections here begin with a TLS record"
         )
-    return Session(found[nth - 1] if found else None, keylog, getattr(capture, "origin", ""))
+    return Session(found[nth - 1] if found else None, keylog, getattr(capture, "origin", ""), getattr(capture, "hosts", ()))
 
 
 def _arrived(capture):
@@ -70,12 +70,13 @@ class Session(Records):
     opening: (host, sent, arrived) of TCP's SYN and SYN, ACK; problems: what was wrong with the streams as such.
     """
 
-    def __init__(self, stream, keylog, origin=""):
+    def __init__(self, stream, keylog, origin="", network=()):
         data = {side: stream.sent(side) if stream else b"" for side in SIDES}
         there = dict(zip(SIDES, SIDES))  # role in TLS → side of the TCP connection
         if data["server"][5:6] == b"\1" and data["client"][5:6] != b"\1":
             there = dict(zip(SIDES, reversed(SIDES)))  # a capture that begins late: the client is who says ClientHello
         hosts = {role: _host(getattr(stream, there[role])) if stream else role for role in SIDES}
+        self.network = tuple(network)  # all hosts in their order: what gives each its colour
         self.client, self.server, self.origin, self.empty = hosts["client"], hosts["server"], origin, stream is None
         self.keylog = bool(keylog.strip())  # whether one was given
         found = open_streams(keylog, data[there["client"]], data[there["server"]])

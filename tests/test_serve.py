@@ -190,6 +190,17 @@ def test_what_cannot_be_asked_for(net):
 # ── TLS ──────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+def test_a_certificate_as_a_file(tmp_path):
+    """For programs that want files; the key in it is for its owner only."""
+    path = tmp_path / "shop.pem"
+    for _ in "ab":  # a second one takes the first one's place
+        shop = certificate("shop.test")
+        shop.save(path)
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(path)
+        assert path.read_text().startswith(shop.pem) and path.read_text().count("BEGIN") == 2
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
 def test_tls_and_alpn(no_leaks, net):
     client, server = net
     mine, other = certificate("server", "shop.test"), certificate("server")

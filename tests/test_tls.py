@@ -27,9 +27,10 @@ from labs.views.flights import Flights  # noqa: E402
 
 TSHARK = pytest.mark.skipif(not shutil.which("tshark"), reason="tshark is not installed")
 OPENSSL = pytest.mark.skipif(not shutil.which("openssl") or bool(why_not("tap")), reason="needs openssl and a tap network")
-SUITES12 = (  # OpenSSL's names; the key exchange, the cipher
+SUITES12 = (  # OpenSSL's names; the key exchange, the signature, the cipher
     "ECDHE-RSA-AES128-GCM-SHA256", "ECDHE-RSA-AES256-GCM-SHA384", "ECDHE-RSA-CHACHA20-POLY1305",
-    "AES128-GCM-SHA256", "AES256-GCM-SHA384",
+    "ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-ECDSA-AES256-GCM-SHA384", "ECDHE-ECDSA-CHACHA20-POLY1305",
+    "AES128-GCM-SHA256", "AES256-GCM-SHA384",  # the key transported with RSA; no standard pairs that with ChaCha20
 )  # fmt: skip
 SUITES13 = ("TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256")
 REQUEST = "GET /lamps HTTP/1.1\r\n\r\n"
@@ -43,6 +44,9 @@ def make_certificate(folder, kind):
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
     folder = tmp_path_factory.mktemp("openssl")
+    make_certificate(folder, "ec -pkeyopt ec_paramgen_curve:P-256")
+    for name in ("cert", "key"):
+        (folder / f"{name}.pem").rename(folder / f"ec-{name}.pem")
     make_certificate(folder, "rsa:2048")
     (folder / "request.txt").write_text(REQUEST)
     with labs.network("client", "server", link="tap") as net:
@@ -111,7 +115,8 @@ def agree(cap, keylog, folder):
     """Compare with tshark, frame by frame, and record by record within it; → the Session."""
     session = labs.tls(cap, keylog)
     assert len(session) and not session.problems and not any(r.problem for r in session), str(session)
-    theirs = {int(row[0][0]): row for row in by_tshark(cap, keylog, folder)}
+    # a segment that holds only the beginning of a record has a row without a length
+    theirs = {int(row[0][0]): row for row in by_tshark(cap, keylog, folder) if row[3]}
     frames = {}
     for record in session:
         frames.setdefault(record.frames[-1], []).append(record)
@@ -163,12 +168,14 @@ def decrypted_by_tshark(cap, keylog, folder):
 @pytest.mark.parametrize("suite", SUITES12 + SUITES13)
 def test_every_suite_agrees_with_tshark(suite, place):
     options = f"-tls1_2 -cipher {suite}" if suite in SUITES12 else f"-tls1_3 -ciphersuites {suite}"
-    cap, keylog = run_openssl(place, "", options)
+    cap, keylog = run_openssl(place, "-dcert ec-cert.pem -dkey ec-key.pem", options)
     session = agree(cap, keylog, place[1])
     assert session.version == ("TLS 1.2" if suite in SUITES12 else "TLS 1.3")
     assert session.plaintext("client") == b"lamp one\n" and session.plaintext("server") == b"eno pmal\n"
     said = decrypted_by_tshark(cap, keylog, place[1])
     assert said["client"] == session.plaintext("client") and said["server"] == session.plaintext("server")
+    if suite in SUITES12:
+        assert session.suite == "TLS_" + named_by_iana(suite)
     if suite.startswith("AES"):
         assert session.suite.startswith("TLS_RSA_WITH_")
         assert session.find("ClientKeyExchange").inside()[0]["Encrypted Premaster Secret"]
@@ -176,6 +183,40 @@ def test_every_suite_agrees_with_tshark(suite, place):
         assert record.layers().text and record.bytes().text and repr(record)
         if record.plaintext:
             assert record.plain().text
+        assert not [span for span in record.bytes().spans if not span.fields]  # every byte belongs to a field
+    check_other_keys(cap, keylog, session)
+
+
+def named_by_iana(suite):
+    """OpenSSL's ECDHE-RSA-AES128-GCM-SHA256 is TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, here without its first word."""
+    exchange = "-".join(suite.split("-")[:2]) if suite.startswith("ECDHE") else "RSA"
+    cipher = suite.removeprefix(exchange + "-").replace("AES", "AES_").replace("-", "_")
+    return f"{exchange.replace('-', '_')}_WITH_{cipher}" + ("_SHA256" if "CHACHA" in cipher else "")
+
+
+def check_other_keys(cap, keylog, session):
+    """Without keys, with changed ones, with short ones, with another connection's: the same records, each with its reason."""
+    hidden = [record.number for record in session if record.encrypted]
+    lines = [line.split() for line in keylog.splitlines() if line and line[0] != "#"]
+
+    def log(change):
+        return "".join(" ".join(change(*line)) + "\n" for line in lines)
+
+    reasons = {
+        "": "the key log has no ",
+        log(lambda label, random, secret: (label, random, f"{int(secret[:2], 16) ^ 1:02x}{secret[2:]}")): "tag does not match",
+        log(lambda label, random, secret: (label, random, secret[:-2])): "should have ",
+        log(lambda label, random, secret: (label, "00" * 32, secret)): "the key log has no ",
+        log(lambda label, random, secret: (label, random, secret, "more")): "the key log has no ",
+    }
+    for other, reason in reasons.items():
+        closed = labs.tls(cap, other)
+        assert [r.number for r in closed if r.problem] == hidden, (reason, str(closed))
+        assert all(reason in r.problem for r in closed if r.problem), (reason, str(closed))
+        assert len(closed) == len(session) and closed.plaintext("client") == closed.plaintext("server") == b""
+        assert closed.figure() and closed.sentence and all(r.bytes().text and r.layers().text for r in closed)
+    damaged = labs.tls(cap, log(lambda label, random, secret: (label, random, "zz" + secret[2:])))
+    assert "hexadecimal" in damaged.problems[0] and [r.number for r in damaged if r.problem] == hidden
 
 
 @TSHARK
@@ -322,6 +363,28 @@ def test_any_streams(up, down, keylog):
     for before in ((b"", b""), (hello, answer)):
         found = open_streams(keylog, before[0] + up, before[1] + down)
         assert all(r.problem or r.plaintext is not None for r in found.records)
+
+
+def test_what_a_library_arranges_is_no_part_of_the_text():
+    """Two hellos with different suites, padding and lengths read the same, and so do the tables of both sessions."""
+    texts, sizes = set(), set()
+    for old in (True, False):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.minimum_version = ssl.TLSVersion.TLSv1_3
+        context.set_alpn_protocols(["http/1.1"])
+        context.set_ecdh_curve("prime256v1")
+        context.options = context.options | ssl.OP_ALL if old else context.options & ~ssl.OP_ALL | ssl.OP_NO_TICKET
+        outbox = ssl.MemoryBIO()
+        with pytest.raises(ssl.SSLWantReadError):
+            context.wrap_bio(ssl.MemoryBIO(), outbox, server_hostname="shop.test").do_handshake()
+        frames = [_segment("client", 99, SYN), _segment("server", 499, SYN | ACK), _segment("client", 100, ACK, outbox.read())]
+        session = labs.tls(Capture(frames, ("client", "server"), {"10.0.0.1": "client", "10.0.0.2": "server"}, "file"))
+        hello = session.find("ClientHello").bytes()
+        assert all(words in hello.text for words in ("Host Name shop.test", "Protocol http/1.1", "Group 0x0017 (secp256r1)"))
+        assert hello.figure() and session.figure()
+        sizes.add(len(hello.raw))
+        texts.add((session.text, hello.text, hello.sentence))
+    assert len(sizes) == 2 and len(texts) == 1, texts
 
 
 def test_a_capture_without_tls():

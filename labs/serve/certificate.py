@@ -72,6 +72,11 @@ class Certificate:
             context.load_cert_chain(path)
         return context
 
+    def save(self, path):
+        """Write the certificate and its private key to one PEM file, for programs that want files: openssl, NGINX, …"""
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+            file.write(self.pem.encode() + _key_pem(self._key))
+
     def client_context(self):
         """A new SSLContext for the client's side: it trusts the CA that signed this certificate, and no other."""
         return self.authority.client_context()

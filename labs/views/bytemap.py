@@ -37,11 +37,13 @@ class ByteMap(View):
     @property
     def text(self):
         """Lines of offset, bytes ("··" where another run shows others), layer, and the fields with their values."""
-        if not self.raw:
-            return "The frame has no bytes."
-        wide = max(len(_layer_name(span)) for span in self.spans)
+        return "\n".join(self.lines(self.spans)) if self.raw else "The frame has no bytes."
+
+    def lines(self, spans):
+        """The text of some of the spans."""
+        wide = max((len(_layer_name(span)) for span in spans), default=0)
         out = []
-        for span in self.spans:
+        for span in spans:
             end = min(span.end, span.start + LONGEST)
             for at in range(span.start, end, LINE):
                 data = self.raw[at : min(at + LINE, end)]
@@ -50,7 +52,15 @@ class ByteMap(View):
                 out.append(f"0x{at:02x}  {shown:<{LINE * 3 - 1}}  {words}".rstrip())
             if end < span.end:
                 out.append(f"      … {count(span.end - end, 'more byte')}")
-        return "\n".join(out)
+        return out
+
+    def pale(self, span):
+        """Whether the picture draws this span in a lighter shade of its layer's colour."""
+        return False
+
+    def value(self, span):
+        """What the picture writes under the name of this span's field, "" for nothing."""
+        return ""
 
     def figure(self):
         """The byte map as a matplotlib Figure."""

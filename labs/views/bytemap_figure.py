@@ -25,7 +25,7 @@ def draw(view):
         sheet.text(LEFT + 8, TOP + 24, "The frame has no bytes.", 11, palette.SOFT)
     for span in view.spans:
         if span.start < size:
-            _span(sheet, view.raw, span, min(span.end, size), view.plain)
+            _span(sheet, view, span, min(span.end, size))
     if cut:
         sheet.text(LEFT, TOP + rows * ROW + 22, f"… {cut:,} more byte{'s' * (cut != 1)} not drawn", 10, palette.SOFT)
     return sheet.figure
@@ -41,8 +41,11 @@ def _legend(sheet, view):
         x += 8
 
 
-def _span(sheet, raw, span, end, plain):
+def _span(sheet, view, span, end):
+    raw, plain = view.raw, view.plain
     fill = palette.LAYER.get(span.layer.number, palette.QUIET) if span.layer else palette.QUIET
+    if view.pale(span):
+        fill = palette.tint(fill, 0.45)
     parts = []  # (first, end) of the span on each row that it touches
     at = span.start
     while at < end:
@@ -61,13 +64,15 @@ def _span(sheet, raw, span, end, plain):
             if readable:
                 sheet.text(middle, y + 35, escape.ascii_of(plain.get(at, raw[at : at + 1])), 9, palette.INK, "center", mono=True)
         if (start, stop) == named:
-            _name(sheet, span.name(), x + 5, y, width - 8, 1 if readable else 2)
+            _name(sheet, span.name(), view.value(span), x + 5, y, width - 8, 1 if readable else 2)
 
 
-def _name(sheet, words, x, y, room, rows):
-    """The field's name beneath its bytes: on one line, or on two."""
+def _name(sheet, words, value, x, y, room, rows):
+    """The field's name beneath its bytes: on one line, or on two; the value under it, if there is room for all of it."""
     lines = sheet.wrap(words, room, 9, rows)
     if len(lines) == 2 and sheet.measure(words, 9) <= room:
         lines = [words]
     for line, part in enumerate(lines):
         sheet.text(x, y + (51 if rows == 1 else 36 + line * 14), part, 9, palette.INK)
+    if len(lines) < rows and value and sheet.measure(value, 9, bold=True) <= room:
+        sheet.text(x, y + 50, value, 9, palette.INK, bold=True)

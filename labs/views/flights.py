@@ -44,7 +44,7 @@ class Flights(View):
         """The ladders as a matplotlib Figure."""
         spans = [_span(session) for session in self.sessions]
         longest = max(end - begin for begin, end in spans) or 1
-        height = 420
+        height = 540  # of 160 ms, a pair of handshakes over a round trip of 40: slopes steep enough for three lines of words
         sheet = Sheet(TOP + height + BOTTOM, origin=escape.plain(self.origin or "", 60))
         width = (sheet.width - GAP * (len(self.sessions) - 1)) / len(self.sessions)
         for at, (session, (begin, _)) in enumerate(zip(self.sessions, spans)):
@@ -100,14 +100,14 @@ def _ladder(sheet, session, left, width, y):
         align="center",
         bold=True,
     )
-    for index, (host, x) in enumerate(posts.items()):
-        sheet.pill(x, 50, escape.plain(host, 20), palette.host_colour(index), 10, height=22)
+    for host, x in posts.items():
+        sheet.pill(x, 50, escape.plain(host, 20), session.colour(host), 10, height=22)
         sheet.line((x, x), (66, y(end) + 8), palette.FAINT, 2)
     events = [(host, words, sent, arrived, True) for (host, sent, arrived), words in zip(session.opening, ("SYN", "SYN, ACK"))]
     events += [(*flight, False) for flight in said]
     for host, words, sent, arrived, quiet in events:
         other = next((name for name in posts if name != host), host)
-        colour = palette.SOFT if quiet else palette.host_colour(list(posts).index(host))
+        colour = palette.SOFT if quiet else session.colour(host)
         sheet.arrow(posts[host], y(sent), posts[other], y(arrived), colour, 1.2 if quiet else 1.8)
         lines = sheet.wrap(words, width - 2 * MARGIN - 60, 9, 3)
         middle = (y(sent) + y(arrived)) / 2

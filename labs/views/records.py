@@ -1,6 +1,8 @@
 """The records of a TLS connection as a table, and one record byte by byte.  Built in chapter 16-tls."""
 
-from . import escape
+from dataclasses import replace
+
+from . import escape, palette
 from .bytemap import ByteMap
 from .layers import Layers
 from .names import Names
@@ -10,10 +12,16 @@ from .view import View, count
 __all__ = ["RecordBytes", "RecordLayers", "Records"]
 
 PREVIEW = 48  # bytes of application data that a row shows
+# How long these messages are, and what they offer in which order, differs from one TLS library to the next: the pictures show it,
+# the texts, which have to be the same everywhere, do not.
+CHOSEN = {"ClientHello", "ServerHello", "HelloRetryRequest", "EncryptedExtensions", "Certificate", "NewSessionTicket"}
+LISTS = {"Cipher Suites Length", "Extensions Length", "Request Context Length", "Certificate List Length", "Ticket Lifetime"}
+KEPT = {"Host Name", "Protocol", "Supported Versions", "Selected Version", "Group", "Selected Group"}  # the programs' own choice
 
 
 class Records(View):
-    """Base of labs.session.Session: it gives records, version, suite, group, server_name, alpn and problems; this shows them."""
+    """Base of labs.session.Session, which gives records, client, server, network, version, suite, group, server_name, alpn and
+    problems; this shows them."""
 
     def heading(self):
         """What was agreed on, as far as one can see it."""
@@ -24,15 +32,23 @@ class Records(View):
         parts += [f"ALPN {self.alpn}"] if self.alpn else []
         return " · ".join(escape.plain(part, 80) for part in parts if part)
 
+    def colour(self, host):
+        """A host's colour, given by its place in the network."""
+        hosts = self.network or (self.client, self.server)
+        return palette.host_colour(hosts.index(host) if host in hosts else len(hosts))
+
     def rows(self):
-        """(number, segments, sender, what everyone can read, bytes of the body, what is inside) of each record, as text."""
+        """(number, segments, sender, what everyone can read, bytes of the body, what is inside) of each record, as text.
+
+        "·" stands for a length that the TLS library chooses, and for that of a record which is closed.
+        """
         return [
             (
                 str(r.number),
                 _range(r.segments),
                 escape.plain(r.sender, 40),
                 r.wire_type,
-                f"{len(r.body):,}",
+                "·" if _chosen(r) else f"{len(r.body):,}",
                 self.told(r),
             )
             for r in self.records
@@ -83,6 +99,10 @@ def shown(data):
     )
 
 
+def _chosen(record):
+    return record.plaintext is None or any(part.split(" ")[-1] in CHOSEN for part in record.what.split(", "))
+
+
 def _range(numbers):
     if not numbers:
         return "–"
@@ -97,7 +117,11 @@ def _table(rows):
 
 
 class RecordBytes(ByteMap):
-    """A byte map of one record, or of what it hid: `layers` are those of `raw`, `extra` lie over ciphertext."""
+    """A byte map of one record, or of what it hid: `layers` are those of `raw`, `extra` lie over ciphertext.
+
+    The picture has all of it.  Of a hello (and the other messages in CHOSEN) the text has the beginning, and then only what the
+    two programs asked for; `print(record.layers())` names every field.
+    """
 
     most = 416  # bytes drawn: a whole ClientHello
 
@@ -115,9 +139,52 @@ class RecordBytes(ByteMap):
         if not self.raw:
             return "There are no bytes to show."
         every = [*self.layers, *self.extra]
+        if self._begins():
+            return f"Every byte has its field: {', '.join(escape.plain(layer.name, 40) for layer in every)}."
         names = ", ".join(escape.plain(layer.name, 40) for layer in every) or "nothing that has fields"
         fields = sum(len(layer.fields) for layer in every)
         return f"{count(len(self.raw), 'byte')}, {count(fields, 'field')}: {names}."
+
+    def pale(self, span):
+        """Lengths recede, so that what they are the length of stands out."""
+        return all(field.name.endswith("Length") for field in span.fields)
+
+    def value(self, span):
+        """What a field means, where that says more than its bytes do."""
+        field = span.fields[0] if span.fields else None
+        if field is None or field.meaning == "type of an extension":
+            return ""
+        told = field.text if field.name.endswith("Length") else field.meaning or ("" if field.varies else field.text)
+        return escape.plain(told, 80)
+
+    def _begins(self):
+        """Where the lists begin that the TLS library has arranged; 0 if there are none."""
+        found = (field for layer in self.layers + self.extra if layer.name in CHOSEN for field in layer.fields)
+        return next((field.offset for field in found if field.name in LISTS), 0)
+
+    @property
+    def text(self):
+        """As in any byte map, up to the first of those lists; of what follows, the fields that the programs asked for."""
+        begins = self._begins()
+        if not begins:
+            return super().text
+        lines = self.lines([_without_length(span) for span in self.spans if span.end <= begins])
+        fields = (field for layer in self.layers + self.extra if layer.name in CHOSEN for field in layer.fields)
+        told = sorted(f"      {_told(field)}" for field in fields if field.name in KEPT)
+        lines.append("      … then lists, whose order and lengths differ between TLS libraries" + ("; in them:" if told else ""))
+        return "\n".join([*lines, *told])
+
+
+def _without_length(span):
+    """The same span; its length is another one with another library."""
+    if not any(field.name == "Length" for field in span.fields):
+        return span
+    return replace(span, fields=tuple(replace(field, varies=True) for field in span.fields), masked=True)
+
+
+def _told(field):
+    meaning = f" ({escape.plain(field.meaning, 80)})" if field.meaning else ""
+    return f"{field.name} {escape.plain(field.text, 48)}{meaning}"
 
 
 class RecordLayers(Layers):

@@ -19,23 +19,22 @@ def draw(view):
     sheet.text(16, 26, sheet.fit(view.heading(), sheet.width - 32, 12, bold=True), 12, bold=True)
     for x, words in ((FRAME, "frame"), (HOST, "from"), (WIRE, "what everyone on the way can read"), (INSIDE, "what was inside")):
         sheet.text(x, 56, words, 9, palette.SOFT)
-    hosts = [view.client, view.server]
     for row, record in enumerate(records):
         y = TOP + row * ROW
         if row % 2 == 0:
             sheet.box(8, y - 3, sheet.width - 16, ROW, fill=palette.QUIET, order=0)
-        _row(sheet, view, record, y, hosts.index(record.sender))
+        _row(sheet, view, record, y, view.colour(record.sender))
     if more:
         sheet.text(FRAME, TOP + len(records) * ROW + 14, f"… {count(more, 'more record')} not drawn", 10, palette.SOFT)
     return sheet.figure
 
 
-def _row(sheet, view, record, y, host):
+def _row(sheet, view, record, y, colour):
     middle = y + ROW / 2 - 3
     sheet.text(NUMBER, middle + 5, str(record.number), 10, palette.SOFT, "right")
     frames = [str(number) for number in record.frames]
     sheet.text(FRAME, middle + 5, "–".join(dict.fromkeys((frames[0], frames[-1]))) if frames else "", 10)
-    sheet.pill(HOST, middle, escape.plain(record.sender, 20), palette.host_colour(host), 10, align="left", height=22, room=96)
+    sheet.pill(HOST, middle, escape.plain(record.sender, 20), colour, 10, align="left", height=22, room=96)
     words = f"{record.wire_type}, {count(len(record.body), 'byte')}"
     fill = palette.PAPER if record.encrypted else palette.LAYER[6]
     sheet.box(WIRE, y, 262, ROW - 6, fill=fill, edge=palette.LAYER[6], line=1.4, radius=4, order=2)
