@@ -1,8 +1,8 @@
 """On the link "relay": run a recorded cell for real, as far as that goes, and say whether it did what the recording says.
 
-A chapter begins live.  The first cell that needs a wire or a kernel of its own (NotOnThisLink), or shows something else than when it was
-recorded, ends that: from there on the chapter is played from its recording, with the values that belong to it, until the set-up
-cell runs again.  Two half-true worlds in one notebook would be worse than one recording that says what it is.
+A chapter begins live.  The first cell that needs a wire or a kernel of its own (NotOnThisLink), or shows something else than when
+it was recorded, ends that: from there on the chapter is played from its recording, with the values that belong to it, until the
+set-up cell runs again.  Two half-true worlds in one notebook would be worse than one recording that says what it is.
 """
 
 import ast
@@ -73,7 +73,7 @@ class Attempt:
                     names[name] = decode(cell["restore"][name], self.files) if name in cell["restore"] else NotHere(name)
 
     def _merge(self, record, live):
-        """What a name is worth after a cell that went well: live, but for times, which are those of the frames.  Raises Misfit."""
+        """What a name is worth after a cell that went well: live, but times are those of the frames.  Raises Misfit."""
         match record:
             case {"capture": file}:
                 if not is_capture(live):

@@ -1,8 +1,8 @@
 """A recorded capture with the learner's own bytes in it: what the link "relay" shows of a cell that was recorded on a real wire.
 
-The frames, their order, their acknowledgements and times are the recording's; what the segments carry is what the learner's programs
-have just sent.  Where a message has another length than when it was recorded, the last segment of it is longer or shorter, and the
-numbers behind it move.  What does not fit (another conversation, a loss, a segment too long) is a Misfit.
+The frames, their order, their acknowledgements and times are the recording's; what the segments carry is what the learner's
+programs have just sent.  Where a message has another length than when it was recorded, its last segment is longer or shorter, and
+the numbers behind it move.  What does not fit (another conversation, a loss, a segment too long) is a Misfit.
 """
 
 from struct import pack

@@ -231,7 +231,7 @@ class Report:
         shows = {
             "tap": "real TCP/IP stacks; the lab is the cable between them",
             "veth": "real TCP/IP stacks; the lab joins two cables of the kernel",
-            "relay": "your programs' bytes live, layers 2 to 4 redrawn; more than that recorded",
+            "relay": "your programs' bytes live; layers 2 to 4 redrawn, or recorded",
             "recording": "what live cells showed when the course was recorded",
         }
         rows = []

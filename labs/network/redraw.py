@@ -53,7 +53,7 @@ def redraw(events):
 
 
 class _Frames:
-    """The frames of one event.  `numbers`: (connection, side) → the next sequence number; `later`: the connection's next event."""
+    """The frames of one event.  numbers: (connection, side) → next sequence number; later: the connection's next event."""
 
     def __init__(self, event, numbers, later):
         self.event, self.numbers, self.later, self.made = event, numbers, later, []

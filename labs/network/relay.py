@@ -6,30 +6,26 @@ shown as it was.  Layers 2 to 4 are drawn round it (labs.network.redraw), and wh
 NotOnThisLink, which makes a chapter go on from its recording (labs.lessons.attempt).
 """
 
-import asyncio
-import select
 import socket
-import threading
 import time
 import weakref
 
 from labs.network.channel import LabError
-from labs.network.frame import Arrival
 from labs.network.host import Host, check_port, in_use, refused
 from labs.network.kernel import SocketRow, SocketTable
-from labs.network.redraw import Connection, End, Event, redraw
+from labs.network.passing import Passing, Watch
+from labs.network.redraw import Connection, End
 
 __all__ = ["RUNNING", "NotOnThisLink", "Relay", "RelayHost"]
 
 RUNNING = weakref.WeakSet()
 HERE = "127.0.0.1"
 PATIENCE = 3.0  # seconds that sockets made here wait; a cell that cannot go on must not hold up its recording for long
-SETTLED = 2.0  # seconds
-PIECE, IN_FLIGHT = 65_536, 16  # bytes read at a time; how many such may wait, so that a reader who stops holds up the sender
 WHAT = {
     "socket": "a socket without a connection", "open": "the kernel's tables of a host", "sysctl": "a host's kernel settings",
     "run": "a program inside a host", "wire": "a wire with a loss, a rate, a cut or a hold", "held": "a wire that holds frames",
-    "step": "a wire that holds frames", "release": "a wire that holds frames", "judge": "rules on a wire", "listen": "a packet socket",
+    "step": "a wire that holds frames", "release": "a wire that holds frames", "judge": "rules on a wire",
+    "listen": "a packet socket",
 }  # fmt: skip
 
 
@@ -204,149 +200,3 @@ class RelaySocket(socket.socket):
         made, caller = super().accept()
         peer = self.callers.pop(caller, caller)
         return RelaySocket(made.detach(), self.own, peer), peer
-
-
-class Passing:
-    """The thread that passes bytes on, and the list of what it saw.  It knows nothing of the network, which may so be forgotten."""
-
-    def __init__(self, delay=0.0):
-        self.events, self.ends, self.delay, self.on_the_way = [], set(), delay, 0
-        self.loop = asyncio.SelectorEventLoop()
-        self.thread = threading.Thread(target=self._turn, name="labs relay", daemon=True)
-        self.thread.start()
-
-    def _turn(self):
-        self.loop.run_forever()
-        self.loop.run_until_complete(_end_tasks())
-        self.loop.close()
-
-    def stop(self):
-        self.loop.call_soon_threadsafe(self.loop.stop)
-        if threading.current_thread() is not self.thread:
-            self.thread.join(2)
-
-    def note(self, connection, kind, side, data=b""):
-        self.events.append(Event(time.time_ns(), connection, kind, side, data))
-
-    def join(self, connection, near, far):
-        for one in (near, far):
-            one.setblocking(False)
-        self.ends |= {near, far}
-        asyncio.run_coroutine_threadsafe(self._join(connection, near, far), self.loop)
-
-    async def _join(self, connection, near, far):
-        ways = (self._pass(connection, "client", near, far), self._pass(connection, "server", far, near))
-        try:
-            await asyncio.gather(*ways)
-        finally:
-            self.ends -= {near, far}
-            near.close(), far.close()
-
-    async def _pass(self, connection, side, source, target):
-        """Read what comes, note it, and put it into the queue of what is on its way; nothing at all is the end of the stream."""
-        way, data = asyncio.Queue(IN_FLIGHT), b"+"
-        delivering = self.loop.create_task(self._deliver(way, target))
-        try:
-            while data and not delivering.done():
-                data = await self.loop.sock_recv(source, PIECE)
-                self.note(connection, "data" if data else "end", side, data)
-                if not data:
-                    self.ends.discard(source)  # nothing will come from it any more
-                self.on_the_way += 1
-                await way.put((self.loop.time() + self.delay, data))
-            await delivering
-        except OSError:  # the other end is gone
-            self.note(connection, "reset", side)
-            for one in (source, target):
-                try:
-                    one.shutdown(socket.SHUT_RDWR)
-                except OSError:
-                    pass
-        finally:
-            delivering.cancel()
-            self.on_the_way -= way.qsize()
-
-    async def _deliver(self, way, target):
-        data = b"+"
-        while data:
-            due, data = await way.get()
-            try:
-                if due > self.loop.time():
-                    await asyncio.sleep(due - self.loop.time())
-                if data:
-                    await self.loop.sock_sendall(target, data)
-                else:
-                    target.shutdown(socket.SHUT_WR)
-            finally:
-                self.on_the_way -= 1
-
-    def connections(self):
-        """{Connection: the sides that have said all they had to say}, of those that are open at one side at least."""
-        found = {}
-        for event in list(self.events):
-            if event.kind == "open":
-                found[event.connection] = set()
-            elif event.kind == "end" and event.connection in found:
-                found[event.connection].add(event.side)
-            elif event.kind == "reset":
-                found.pop(event.connection, None)
-        return {connection: ended for connection, ended in found.items() if len(ended) < 2}
-
-    def settle(self, timeout=SETTLED):
-        """Wait until the relay has passed on what programs have sent by now: nothing to read at its ends, twice running."""
-        give_up, before = time.monotonic() + timeout, -1
-        while self.thread.is_alive() and (left := give_up - time.monotonic()) > 0:
-            busy = asyncio.run_coroutine_threadsafe(self._busy(), self.loop).result(left)
-            if not busy and before == len(self.events):
-                return
-            before = -1 if busy else len(self.events)
-
-    async def _busy(self):
-        """Whether something is on its way, or waits to be read; asked by the thread that reads, after a turn for what is ready."""
-        await asyncio.sleep(0)
-        ends = [one for one in self.ends if one.fileno() != -1]
-        return bool(self.on_the_way or ends and select.select(ends, [], [], 0)[0])
-
-
-async def _end_tasks():
-    tasks = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
-
-
-class Watch:
-    """A capture that is running."""
-
-    def __init__(self, passing, hosts, make):
-        self.passing, self.hosts, self.make, self.start = passing, hosts, make, None
-
-    def begin(self):
-        if self.start is not None:
-            raise LabError("this capture runs already")
-        self.passing.settle()
-        self.start = len(self.passing.events)
-
-    def so_far(self):
-        if self.start is None:
-            raise LabError("this capture has not begun; use it as `with net.capture() as cap:`")
-        self.passing.settle()
-        frames = []
-        for index, raw, moment, sender, receiver in redraw(list(self.passing.events)):
-            if index >= self.start:
-                frame = self.make(raw, number=len(frames) + 1, time=moment, sender=sender, wire=0)
-                frame.arrivals = [
-                    Arrival(moment, host) for host in self.hosts if host == receiver or not receiver and host != sender
-                ]
-                frames.append(frame)
-        return frames, 0
-
-    def wait(self, match, timeout):
-        deadline = time.monotonic() + timeout
-        while time.monotonic() < deadline:
-            if found := next(filter(match, self.so_far()[0]), None):
-                return found
-        raise LabError(f"no frame came within {timeout:g} s for which {getattr(match, '__name__', 'the function')} is true")
-
-    def end(self):
-        return self.so_far()
