@@ -148,6 +148,10 @@ class Host:
         """The kernel's view of every TCP and UDP socket in this host: a list of rows that prints as a table."""
         return kernel.sockets(self.read)
 
+    def listens(self, port):
+        """True if something in this host listens on this TCP port."""
+        return any(row.state == "LISTEN" and row.local.endswith(f":{port}") for row in self.sockets())
+
     def counters(self):
         """The kernel's counters of this host as a dict, named as nstat(8) names them."""
         return kernel.counters(self.read)

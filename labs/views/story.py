@@ -5,7 +5,7 @@ from labs.decode.headers import ACK, FIN, RST, SYN
 from . import escape
 from .view import count
 
-__all__ = ["tell"]
+__all__ = ["tell", "tell_messages"]
 
 _NOUNS = {"ARP": "ARP message", "UDP": "UDP datagram", "ICMP": "ICMP message", "ICMPv6": "ICMPv6 message"}
 
@@ -72,6 +72,17 @@ def tell(rows, hosts):
     parts += _one(*connections.values()) if len(connections) == 1 else _many(list(connections.values())) if connections else []
     text = ", ".join(parts)
     return f"{text[:1].upper()}{text[1:]}: {_frames(rows, hosts)}."
+
+
+def tell_messages(rows, hosts):
+    """ "6 messages, HTTP on wire 0 and wire 2, TLS on wire 1: …", for a ladder whose rows were reworded."""
+    if not rows:
+        return "No frame of this capture has anything to say here."
+    wires = {}
+    for row in rows:
+        wires.setdefault(row.protocol, set()).add(row.frame.wire)
+    where = [f"{protocol} on wire {' and '.join(map(str, sorted(on)))}" for protocol, on in wires.items()]
+    return f"{count(len(rows), 'message')}, {', '.join(where)}: {_frames(rows, hosts)}."
 
 
 def _one(connection):
