@@ -50,9 +50,13 @@ class Program:
             except TimeoutError:
                 if time.monotonic() < give_up:
                     continue
-                raise LabError(f"{self.argv[0]} was not ready within {timeout:g} s; it said: {self._last_words()}") from None
-            raise LabError(f"{self.argv[0]} ended with status {status} before it was ready; it said: {self._last_words()}")
+                raise LabError(f"{self._name} was not ready within {timeout:g} s; it said: {self._last_words()}") from None
+            raise LabError(f"{self._name} ended with status {status} before it was ready; it said: {self._last_words()}")
         return found
+
+    @property
+    def _name(self):
+        return os.path.basename(self.argv[0])
 
     def _last_words(self):
         return " ".join(self.output().split())[-500:] or "nothing"
