@@ -37,6 +37,7 @@ class Host:
         self._names = names  # of all hosts → address
         self.cards = tuple(Card(card) for card in plan["cards"])
         self.mac, self.address = self.cards[0].mac, self.cards[0].addresses[0]
+        self._programs = []
 
     def __repr__(self):
         return f"{self.name} ({', '.join(card.addresses[0] for card in self.cards)})"
@@ -133,7 +134,15 @@ class Host:
 
         sockets (or other files, 3 at most) are its descriptors 3, 4, 5, as sd_listen_fds(3) hands them to services.
         """
-        return Program(self._lab, self.name, argv, env, folder, sockets)
+        program = Program(self._lab, self.name, argv, env, folder, sockets)
+        self._programs = [*self.programs, program]
+        return program
+
+    @property
+    def programs(self):
+        """The programs that run in this host now, as run() returned them, in the order of their start."""
+        self._programs = [program for program in self._programs if program.running]
+        return list(self._programs)
 
     def read(self, path):
         """The text of a file as this host sees it: read("/proc/net/arp")."""

@@ -41,6 +41,12 @@ class Program:
             raise TimeoutError(f"{self.argv[0]} still runs after {timeout:g} s; its output so far: {self.output()[-500:]!r}")
         return reply["status"]
 
+    @property
+    def running(self):
+        """True until it has ended."""
+        reply, _ = self._lab.ask("wait", pid=self._inner, timeout=0)
+        return "status" not in reply
+
     def until(self, ready, timeout=10.0):
         """Wait until ready() is true and return what it gave.  LabError with its last words if the program ends before that."""
         give_up = time.monotonic() + timeout

@@ -57,7 +57,7 @@ def lanes_of(hosts, left, right):
 
 def _heads(sheet, ladder, lanes, y, legend=True):
     if legend:
-        sheet.text(54, y + 5, ladder.unit, 9, palette.SOFT, "right")
+        sheet.text(54 if ladder.unit == "frame" else 62, y + 5, ladder.unit, 9, palette.SOFT, "right")
         if ladder.times:
             sheet.text(134, y + 5, "time", 9, palette.SOFT, "right")
     room = (WIDTH - RIGHT - LEFT) / max(len(lanes) - 1, 1) - 12

@@ -75,14 +75,20 @@ def tell(rows, hosts):
 
 
 def tell_messages(rows, hosts):
-    """ "6 messages, HTTP on wire 0 and wire 2, TLS on wire 1: …", for a ladder whose rows were reworded."""
+    """ "6 messages, HTTP on wires 0 and 2, TLS on wire 1: …", for a ladder whose rows were reworded."""
     if not rows:
         return "No frame of this capture has anything to say here."
     wires = {}
     for row in rows:
         wires.setdefault(row.protocol, set()).add(row.frame.wire)
-    where = [f"{protocol} on wire {' and '.join(map(str, sorted(on)))}" for protocol, on in wires.items()]
+    where = [f"{protocol} on wire{'s' * (len(on) > 1)} {_series(sorted(on))}" for protocol, on in wires.items()]
     return f"{count(len(rows), 'message')}, {', '.join(where)}: {_frames(rows, hosts)}."
+
+
+def _series(numbers):
+    """ "0", "0 and 2", "0, 1 and 2"."""
+    *first, last = map(str, numbers)
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def _one(connection):
