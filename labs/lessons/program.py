@@ -3,8 +3,8 @@
     envoy = labs.program("envoy")
     proxy = host.run([envoy, "--config-path", path])
 
-Where it is installed, the name stands for its path.  Where it is not, one line says how to get it, and from there on the cells that
-depend on it show what they showed when the chapter was recorded (labs.lessons.replay); all other cells run here.
+Where it is installed, the name stands for its path.  Where it is not, one line says how to get it, and from there on the cells
+that depend on it show what they showed when the chapter was recorded (labs.lessons.replay); all other cells run here.
 LABS_WITHOUT=envoy makes this machine one that lacks it.  Chapter 07-sidecar-pattern.
 """
 

@@ -123,7 +123,7 @@ class Replay:
         shell.input_transformers_cleanup.insert(0, self.transform)  # first: it must see the cell as it was written
 
     def only(self, lacking):
-        """Replay no more than the cells that need one of these programs.  The cell that asks for it runs: the answer may change."""
+        """Replay only the cells that need one of these programs.  The cell that asks for it runs: the answer may change."""
         self.lacking, needed = lacking, {}
         for key, cells in self.cells.items():
             kept = [one for one in cells if set(lacking) & set(one.get("programs", ())) and not one["obtains"]]

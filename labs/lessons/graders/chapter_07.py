@@ -116,7 +116,8 @@ class _Bench:
         self.heads.clear()
         self.answers[:] = answers
         body = "lamp" if method in ("POST", "PATCH", "PUT") else ""
-        lines = [f"{method} /lamp HTTP/1.0", *filter(None, [header]), *([f"Content-Length: {len(body)}"] if body else []), "", body]
+        length = f"Content-Length: {len(body)}" if body else ""
+        lines = [f"{method} /lamp HTTP/1.0", *filter(None, [header, length]), "", body]
         with self.client.connect(self.proxy, 80) as sock:
             sock.sendall("\r\n".join(lines).encode())
             head, _ = _read(sock)
