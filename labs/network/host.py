@@ -144,6 +144,10 @@ class Host:
         self._programs = [program for program in self._programs if program.running]
         return list(self._programs)
 
+    def forget_programs(self):
+        """The network closes, and they end with it."""
+        self._programs = []
+
     def read(self, path):
         """The text of a file as this host sees it: read("/proc/net/arp")."""
         path = path.replace(
