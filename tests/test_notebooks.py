@@ -60,8 +60,10 @@ def need(link):
         not_run(f"link {link}: {reason}")
 
 
-def environment(link, data=None):
-    env = {name: value for name, value in os.environ.items() if name not in ("LABS_LINK", "LABS_RECORD")}
+def environment(link, data=None, without=""):
+    env = {name: value for name, value in os.environ.items() if name not in ("LABS_LINK", "LABS_RECORD", "LABS_WITHOUT")}
+    if without:
+        env["LABS_WITHOUT"] = without
     env["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), env.get("PYTHONPATH")]))
     if link:
         env["LABS_LINK"] = link
@@ -81,13 +83,13 @@ def restricted():
     return command if works else ()
 
 
-def nbval(path, link, tmp_path, data=None, mark=None):
+def nbval(path, link, tmp_path, data=None, without="", mark=None):
     """Run nbval, strict.  Returns ({cell number: "" or the failure}, all it printed).  mark: "NAME=value" for its processes."""
     report = tmp_path / f"{path.stem}-{link}.xml"
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--color=no", "--nbval", "--nbval-current-env"]
     command += ["--nbval-sanitize-with", str(SANITIZE), "--nbval-cell-timeout", str(CELL_TIMEOUT)]
     command += ["--junitxml", str(report), "--rootdir", str(path.parent), "-c", os.devnull, str(path)]
-    env = environment(link, data) | dict([mark.split("=")] if mark else ())
+    env = environment(link, data, without) | dict([mark.split("=")] if mark else ())
     if link == "relay" and restricted():
         del env["LABS_LINK"]  # it must come to "relay" by itself
         command = [*restricted(), *command]
@@ -110,7 +112,7 @@ def load(path):
     return nbformat.read(path, as_version=4)
 
 
-def run(notebook, folder, link, data=None, allow_errors=False):
+def run(notebook, folder, link, data=None, allow_errors=False, without=""):
     """Execute in a fresh kernel; the outputs go into `notebook`."""
     from nbclient import NotebookClient
 
@@ -122,7 +124,7 @@ def run(notebook, folder, link, data=None, allow_errors=False):
         coalesce_streams=True,
         allow_errors=allow_errors,
     )
-    client.execute(env=environment(link, data), stderr=subprocess.DEVNULL)
+    client.execute(env=environment(link, data, without), stderr=subprocess.DEVNULL)
     return notebook
 
 
@@ -199,13 +201,35 @@ def test_run_all_twice_in_one_kernel(path, link):
     check_run_twice(path, link)
 
 
-def check_run_twice(path, link, data=None):
+def programs_of(path):
+    """The programs that a chapter asks for (labs.program)."""
+    recording = store.read(store.data_dir() / path.stem) or {"cells": []}
+    return sorted({program for entry in recording["cells"] for program in entry.get("programs", ())})
+
+
+@each_notebook
+def test_without_the_programs_that_it_runs(path, tmp_path):
+    """The same outputs where a program is not installed, and those cells alone are replayed; twice in one kernel."""
+    from labs.network.links import why_not
+
+    live = [link for link in ("tap", "veth") if not why_not(link)]
+    programs = programs_of(path)
+    if not programs:
+        pytest.skip("runs no program")
+    if not live:
+        not_run(f"{path.stem} without {', '.join(programs)}: no live link")
+    cells, out = nbval(path, live[0], tmp_path, without=",".join(programs))
+    assert len(cells) == len(code_cells(load(path))) and not any(cells.values()), tell(cells, out)
+    check_run_twice(path, live[0], without=",".join(programs))
+
+
+def check_run_twice(path, link, data=None, without=""):
     notebook = load(path)
     saved = code_cells(load(path))
     notebook.cells = code_cells(notebook) + copy.deepcopy(code_cells(notebook))
     for number, cell in enumerate(notebook.cells):
         cell["id"] = f"run-{number}"
-    run(notebook, path.parent, link, data)
+    run(notebook, path.parent, link, data, without=without)
     first, second = notebook.cells[: len(saved)], notebook.cells[len(saved) :]
     for cell, one, two in zip(saved, first, second):
         if not ignored(cell):
@@ -362,9 +386,12 @@ def file_answer(found, kind, code):
 
 @each_notebook
 def test_exercises(path):
+    from labs.lessons.program import find
     from labs.network.links import why_not
 
     live = [link for link in ("tap", "veth") if not why_not(link)]
+    if missing := [name for name in programs_of(path) if not find(name)[0]]:
+        not_run(f"exercises of {path.stem}: {', '.join(missing)} is not installed")
     if not live:
         not_run(f"exercises of {path.stem}: tap: {why_not('tap')}; veth: {why_not('veth')}")
     assert check_exercises(path, live[0]) >= 3, "a chapter has at least three exercises"

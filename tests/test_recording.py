@@ -321,6 +321,87 @@ def test_an_edited_cell_meets_a_clear_error(shell, monkeypatch, tmp_path):
     assert "no live network" in str(result.error_in_exec)
 
 
+# ── a program that is not here ───────────────────────────────────────────────────────────────────────────────────────────
+
+TOOL_CELLS = (
+    "net = labs.network('client', 'server')\nclient, server = net\nbook = []",
+    "envoy = labs.program('envoy')",
+    "def start(host):\n    return [host.name, envoy]",
+    "print(client.ask())",
+    "running = start(client)\nbook.append(str(envoy) != '')\nprint(len(running))",
+    "print(book, client.ask())",
+    "print(len(running[0]))",
+    "running = 3",
+    "print(running, client.ask())",
+)
+
+
+@pytest.fixture
+def tool(monkeypatch, tmp_path):
+    """A program called envoy, on PATH or not; no wheel brings it."""
+    from labs.lessons import program
+
+    monkeypatch.setitem(program.PROGRAMS, "envoy", ("envoy-server-that-is-not", "envoy_that_is_not", "path"))
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    (folder / "envoy").write_text("#!/bin/sh\necho envoy version: abc/9.8.7/x\n")
+    (folder / "envoy").chmod(0o755)
+    monkeypatch.setenv("PATH", str(folder))
+    return folder / "envoy"
+
+
+def test_without_a_program_the_cells_that_need_it_are_replayed(shell, monkeypatch, tmp_path, tool):
+    live = recorded(shell, monkeypatch, tmp_path, *TOOL_CELLS)
+    assert live[1] == "envoy · program: version 9.8.7, run as it is inside a host of the lab\n"
+    replay._current.end()
+    replay._current = None
+    entries = {entry["begins"]: entry.get("programs") for entry in store.read(tmp_path / SLUG)["cells"]}
+    assert [begins for begins, programs in entries.items() if programs] == [
+        "envoy = labs.program('envoy')", "running = start(client)", "print(len(running[0]))",
+    ]  # fmt: skip
+    assert str(tool) not in (tmp_path / SLUG / "cells.json").read_text()
+
+    marks, how = [], "pip install envoy-server-that-is-not"
+    monkeypatch.setattr(labs, "network", Net)
+    monkeypatch.setattr(replay, "_mark", lambda: marks.append(1))
+    replay.end(SLUG)
+    tool.unlink()
+    for _ in range(2):
+        marks.clear()
+        shown = execute(shell, *TOOL_CELLS)
+        assert shown[1].startswith("envoy · program: not installed here; cells that need it show their recording")
+        assert shown[1].endswith(f"To run them: {how}\n")
+        assert shown[:1] + shown[2:] == live[:1] + live[2:] and len(marks) == 2
+    result = shell.run_cell("start(client)[1].path  # edited")
+    assert f"`envoy` needs envoy, which is not installed here ({how})" in str(result.error_in_exec)
+    replay.end(SLUG)  # the set-up cell runs again, and the program has come
+    tool.write_text("#!/bin/sh\necho 1.2.3\n")
+    tool.chmod(0o755)
+    assert "version 1.2.3" in execute(shell, *TOOL_CELLS)[1] and replay._current is None
+
+
+def test_a_program_that_is_missing_when_the_chapter_is_recorded(shell, monkeypatch, tmp_path, tool):
+    monkeypatch.setattr(labs, "network", Net, raising=False)
+    shell.user_ns["labs"] = labs
+    monkeypatch.setenv("LABS_WITHOUT", "envoy")
+    recorder.begin(SLUG, "tap", tmp_path)
+    execute(shell, *TOOL_CELLS[:2])
+    assert recorder._current.problems == ["envoy is not installed here: a chapter that uses it is recorded where it is"]
+
+
+def test_finding_a_program(monkeypatch, tool):
+    from labs.lessons.program import find, program
+
+    found, why = find("envoy")
+    assert (str(found), repr(found), why) == (str(tool), "envoy 9.8.7", "")
+    tool.write_text("#!/bin/sh\nexit 3\n")
+    assert find("envoy") == (None, "it is here and ends with status 3")
+    tool.write_text("no program")
+    assert find("envoy")[1].startswith("it is here and cannot be started")
+    with pytest.raises(ValueError, match="expected one of envoy, got 'nginx'"):
+        program("nginx")
+
+
 def test_cells_that_are_not_recorded_run_as_they_stand(shell, monkeypatch, tmp_path):
     recorded(shell, monkeypatch, tmp_path, *CELLS)
     assert execute(shell, "print(1)", "%timeit -n1 -r1 -q 1", "x = 5", "print(x)")[3] == "5\n"

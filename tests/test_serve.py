@@ -222,6 +222,30 @@ def test_tls_and_alpn(no_leaks, net):
         assert http.get("https://server/").text == "1.1"
 
 
+def test_keys_for_programs_that_do_not_know_ed25519(net):
+    client, server = net
+    mine = certificate("server", key="P-256")
+    with serve(shout, on=server, port=443, tls=mine):
+        with mine.client_context().wrap_socket(client.connect("server", 443), server_hostname="server") as sock:
+            der = sock.getpeercert(binary_form=True)
+    from cryptography import x509
+
+    assert x509.load_der_x509_certificate(der).public_key().curve.name == "secp256r1"
+    assert mine.key_pem.startswith("-----BEGIN PRIVATE KEY-----") and mine.authority.issue("x").key_pem != mine.key_pem
+    with pytest.raises(ValueError, match="expected key to be Ed25519 or P-256, got 'rsa'"):
+        certificate("x", key="rsa")
+
+
+def test_an_address_of_its_own(net):
+    client, server = net
+    with serve(shout, on=server, address="127.0.0.1"):
+        with pytest.raises(ConnectionRefusedError):
+            client.connect(server, 80)
+        with server.connect("127.0.0.1", 80) as sock:
+            sock.sendall(b"abc")
+            assert sock.recv(9) == b"ABC"
+
+
 def test_tls_of_a_plain_handler(no_leaks, net):
     client, server = net
     mine = certificate("server")

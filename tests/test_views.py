@@ -431,3 +431,17 @@ def test_import_is_light():
     code = "import sys, labs.views; print([m for m in ('matplotlib', 'scapy', 'IPython', 'numpy') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_ladder_of_messages():
+    talk = Talk().open().say("client", "PA", b"GET / HTTP/1.0\r\n\r\n").say("client", "PA", b"\x17\x03\x03")
+    cap = capture_of(talk.say("server", "PA", b"HTTP/1.0 200 OK\r\n\r\n").close().sent)
+    words = {b"GET": ("HTTP", "GET  the rest"), b"\x17\x03\x03": ("TLS", "closed <b>")}
+    ladder = Ladder(cap, title="Said", say=lambda frame: words.get(frame.payload[:3]))
+    assert ladder.text == ("Said\n\n1  client:A → server:80  HTTP  GET  the rest\n2  client:A → server:80  TLS   closed <b>")
+    assert ladder.summary() == "2 messages, HTTP on wire 0, TLS on wire 0: 2 frames between client and server, none lost."
+    assert picture(ladder).size[0] <= 1100
+    silent = Ladder(cap, say=lambda frame: None)
+    assert silent.summary() == "No frame of this capture has anything to say here." and picture(silent)
+    many = Ladder(cap, say=lambda frame: ("HTTP", "x"), limit=2)
+    assert many.text.splitlines()[1] == " …  8 messages not shown …"

@@ -46,10 +46,11 @@ def chapter(slug):
         near = difflib.get_close_matches(str(slug), CHAPTERS, n=1, cutoff=0.4)
         raise ValueError(f"no chapter is called {slug!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
     link = decide()
+    from labs.lessons import replay  # late: most that import labs need none of it
+
+    replay.end(slug)  # of an earlier run of this cell
     shows = SHOWS.get(link, "")
     if link in ("relay", "recording"):
-        from labs.lessons import replay  # late: only a machine without a network needs it
-
         if not replay.begin(slug, live=link == "relay") and link == "recording":
             shows = "no live network here, and no recording of this chapter"
     elif os.environ.get("LABS_RECORD"):

@@ -14,7 +14,7 @@ __all__ = ["DEFINING", "STARTERS", "Code", "Tracker", "read"]
 
 DEFINING = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 MAGIC = {"run_line_magic", "run_cell_magic", "system", "getoutput"}  # what IPython makes of %name, %%name, ! and !!
-STARTERS = {"network"}  # the names of `labs` that start something live
+STARTERS = {"network", "program"}  # the names of `labs` that start something live
 
 
 @dataclass

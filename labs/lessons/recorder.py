@@ -11,7 +11,7 @@ from labs.lessons.liveness import Tracker, read
 from labs.lessons.store import cell_key, write
 from labs.lessons.values import Files, Unrecordable, encode, fingerprint, is_capture
 
-__all__ = ["Recorder", "begin"]
+__all__ = ["Recorder", "begin", "obtains"]
 
 HARMLESS = (ModuleType, FunctionType, BuiltinFunctionType, type)  # a live cell may use these: they keep nothing of it
 _current = None
@@ -30,6 +30,14 @@ def begin(slug, link, folder):
     _current = Recorder(shell, slug, link, Path(folder) / slug)
 
 
+def obtains(name, found):
+    """The cell that runs now has asked for a program (labs.lessons.program)."""
+    if _current:
+        _current.obtained.add(name)
+        if not found:
+            _current.problems.append(f"{name} is not installed here: a chapter that uses it is recorded where it is")
+
+
 class Recorder:
     def __init__(self, shell, slug, link, folder):
         self.shell, self.slug, self.link, self.folder = shell, slug, link, folder
@@ -39,6 +47,8 @@ class Recorder:
         self.seen = []  # [key, the names that make it live] of every cell
         self.problems = []
         self.running = None  # (code, why it is live, values before)
+        self.obtained = set()  # programs that the running cell asked for
+        self.needs = {}  # live name → the programs without which it would not be there
         shell.events.register("pre_run_cell", self.before)
         shell.events.register("post_run_cell", self.after)
         self.save()  # so that a chapter without live cells has a recording too
@@ -54,7 +64,7 @@ class Recorder:
         )
 
     def before(self, info):
-        self.running = None
+        self.running, self.obtained = None, set()
         if info.silent:
             return
         try:
@@ -71,11 +81,13 @@ class Recorder:
         (code, why, before), self.running = self.running, None
         if not why:
             self.tracker.after(code)
+            for name in code.bound():
+                self.needs.pop(name, None)
             self.save()
             return
         source = result.info.raw_cell
         try:
-            self.note(source, code, before)
+            self.note(source, code, before, why)
         except Exception as error:  # said by the process that asked for the recording, not in the cell's output
             self.problems.append(f"the cell that begins {_begins(source)!r}: {type(error).__name__}: {error}")
         self.save()
@@ -89,7 +101,7 @@ class Recorder:
         """{name: (identity, fingerprint)} now."""
         return {name: (id(value), fingerprint(value)) for name, value in self.names().items()}
 
-    def note(self, source, code, before):
+    def note(self, source, code, before, why):
         names = self.names()
         kept, live = set(), set()
         for name in code.imports | set(code.defines):  # a replay runs them again as they stand, unless they need something live
@@ -113,16 +125,21 @@ class Recorder:
             if name in names and not isinstance(names[name], HARMLESS) and fingerprint(names[name]) is None:
                 live.add(name)
         deleted = sorted(name for name in code.deletes if name in before and name not in names)
-        self.cells.append(
-            {
-                "key": cell_key(source),
-                "begins": _begins(source),
-                "restore": restore,
-                "in_place": in_place,
-                "live": sorted(live & set(names)),
-                "deleted": deleted,
-            }
-        )
+        entry = {
+            "key": cell_key(source),
+            "begins": _begins(source),
+            "restore": restore,
+            "in_place": in_place,
+            "live": sorted(live & set(names)),
+            "deleted": deleted,
+        }
+        programs = self.obtained.union(*(self.needs.get(name, ()) for name in why))
+        if programs:
+            entry["programs"], entry["obtains"] = sorted(programs), sorted(self.obtained)
+        self.cells.append(entry)
+        for name in code.bound() | set(restore) | set(deleted):
+            self.needs.pop(name, None)
+        self.needs.update(dict.fromkeys(live, programs) if programs else {})
         self.tracker.after(code, live=live & set(names), bound=set(restore) | set(deleted))
 
 

@@ -1,5 +1,7 @@
 """In a kernel without a network: show what a live cell showed when it was recorded, and restore what it left.
 
+The same where the network is here and a program is not (labs.lessons.program): then for the cells alone that depend on it.
+
 The set-up cell puts one input transformer into IPython.  It knows the recorded cells by their source; such a cell is replaced by
 a call of `play`.  Every other cell runs as it stands: what only computes, draws or decodes is never recorded, and what needs
 the network without being the recorded cell meets a NotHere, which says so.
@@ -14,11 +16,12 @@ from labs.lessons import store
 from labs.lessons.liveness import DEFINING
 from labs.lessons.values import Files, decode
 
-__all__ = ["NotHere", "begin", "play"]
+__all__ = ["NotHere", "begin", "end", "lack", "play"]
 
 MARK = Path(__file__).with_name("recorded.png")  # drawn by labs.lessons.mark
 MARK_SIZE = {"width": 170, "height": 22}  # half its pixels: sharp on dense screens
 _current = None
+_slug = ""  # of the chapter that this kernel is in
 
 
 def begin(slug, live=False):
@@ -27,14 +30,36 @@ def begin(slug, live=False):
     live: run them first, as long as the link can do what they ask for (labs.lessons.attempt).
     """
     global _current
+    end(slug)
     recording = store.read(store.data_dir() / slug)
-    if _current:
-        _current.end()
-        _current = None
     shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
     if recording is not None and shell is not None:  # outside a notebook there are no cells to replay
         _current = Replay(shell, recording, Files(store.data_dir() / slug), live)
     return recording is not None
+
+
+def end(slug):
+    """Run all cells as they stand; `slug` is the chapter that begins."""
+    global _current, _slug
+    _slug = slug
+    if _current:
+        _current.end()
+        _current = None
+
+
+def lack(program, how):
+    """Replay, from the next cell on, the recorded cells that need this program.  Returns what stands for it: a NotHere."""
+    global _current
+    if _slug and (_current is None or _current.lacking):
+        lacking = {**(_current.lacking if _current else {}), program: how}
+        slug = _slug
+        if begin(slug) and _current:
+            _current.only(lacking)
+    return NotHere(program, _needs(program, how))
+
+
+def _needs(program, how):
+    return f"needs {program}, which is not installed here ({how})"
 
 
 def play(key):
@@ -47,14 +72,15 @@ def play(key):
 class NotHere:
     """Stands where the recorded cell bound something live.  Whatever is done with it says that it is not here."""
 
-    __slots__ = ("_name",)
+    __slots__ = ("_name", "_why")
     shown_as = "something of a live network, which this machine lacks"
 
-    def __init__(self, name):
+    def __init__(self, name, why=""):
         object.__setattr__(self, "_name", name)
+        object.__setattr__(self, "_why", why)
 
     def __repr__(self):
-        return _not_here(self._name)
+        return _not_here(self._name, self._why)
 
     def __getattr__(self, attribute):
         if attribute.startswith("_"):  # how Python and IPython ask what an object can do
@@ -64,7 +90,9 @@ class NotHere:
     __hash__ = object.__hash__
 
 
-def _not_here(name):
+def _not_here(name, why):
+    if why:
+        return f"`{name}` {why}, and this cell is not one that was recorded (or it was changed since)."
     return (
         f"`{name}` belongs to a live network; this machine has none, and this cell is not one that was recorded "
         "(or it was changed since). labs.doctor() says how to get a live network."
@@ -74,7 +102,7 @@ def _not_here(name):
 def _refuse(self, *args, **kwargs):
     from labs.network.channel import LabError
 
-    raise LabError(_not_here(object.__getattribute__(self, "_name")))
+    raise LabError(_not_here(object.__getattribute__(self, "_name"), object.__getattribute__(self, "_why")))
 
 
 for _name in (
@@ -89,6 +117,7 @@ class Replay:
 
     def __init__(self, shell, recording, files, live=False):
         self.shell, self.files, self.attempt = shell, files, None
+        self.lacking = {}  # program → how to get it; empty: there is no network
         if live:
             from labs.lessons.attempt import Attempt  # late: a recording alone needs no capture, no stream
 
@@ -100,6 +129,15 @@ class Replay:
         self.sources = {}  # key → the cell as it was written
         self.resting = False  # while the code of a recorded cell itself is wanted
         shell.input_transformers_cleanup.insert(0, self.transform)  # first: it must see the cell as it was written
+
+    def only(self, lacking):
+        """Replay only the cells that need one of these programs.  The cell that asks for it runs: the answer may change."""
+        self.lacking, needed = lacking, {}
+        for key, cells in self.cells.items():
+            kept = [one for one in cells if set(lacking) & set(one.get("programs", ())) and not one["obtains"]]
+            if kept:
+                needed[key] = kept
+        self.cells = needed
 
     def end(self):
         if self.transform in self.shell.input_transformers_cleanup:
@@ -158,8 +196,10 @@ class Replay:
                 names[name] = value
         for name in cell["deleted"]:
             names.pop(name, None)
+        missing = [program for program in cell.get("programs", ()) if program in self.lacking]
+        why = _needs(missing[0], self.lacking[missing[0]]) if missing else ""
         for name in cell["live"]:
-            names[name] = NotHere(name)
+            names[name] = NotHere(name, why)
 
 
 def _mark():

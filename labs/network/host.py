@@ -37,6 +37,7 @@ class Host:
         self._names = names  # of all hosts → address
         self.cards = tuple(Card(card) for card in plan["cards"])
         self.mac, self.address = self.cards[0].mac, self.cards[0].addresses[0]
+        self._programs = []
 
     def __repr__(self):
         return f"{self.name} ({', '.join(card.addresses[0] for card in self.cards)})"
@@ -135,7 +136,19 @@ class Host:
 
         sockets (or other files, 3 at most) are its descriptors 3, 4, 5, as sd_listen_fds(3) hands them to services.
         """
-        return Program(self._lab, self.name, argv, env, folder, sockets)
+        program = Program(self._lab, self.name, argv, env, folder, sockets)
+        self._programs = [*self.programs, program]
+        return program
+
+    @property
+    def programs(self):
+        """The programs that run in this host now, as run() returned them, in the order of their start."""
+        self._programs = [program for program in self._programs if program.running]
+        return list(self._programs)
+
+    def forget_programs(self):
+        """The network closes, and they end with it."""
+        self._programs = []
 
     def read(self, path):
         """The text of a file as this host sees it: read("/proc/net/arp")."""
@@ -149,6 +162,10 @@ class Host:
     def sockets(self):
         """The kernel's view of every TCP and UDP socket in this host: a list of rows that prints as a table."""
         return kernel.sockets(self.read)
+
+    def listens(self, port):
+        """True if something in this host listens on this TCP port."""
+        return any(row.state == "LISTEN" and row.local.endswith(f":{port}") for row in self.sockets())
 
     def counters(self):
         """The kernel's counters of this host as a dict, named as nstat(8) names them."""

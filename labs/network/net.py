@@ -74,6 +74,8 @@ class Network:
         if not self._lab.closed:
             for wire in self.wires:
                 wire.close()
+            for host in self.hosts:
+                host.forget_programs()
             self._lab.close()
 
     def __enter__(self):

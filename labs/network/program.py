@@ -2,10 +2,13 @@
 
 import os
 import signal as signals
+import time
 
 from labs.network.channel import LabError
 
 __all__ = ["Program"]
+
+LOOK = 0.01  # seconds between two looks at what a program does
 
 
 class Program:
@@ -37,6 +40,32 @@ class Program:
         if "status" not in reply:
             raise TimeoutError(f"{self.argv[0]} still runs after {timeout:g} s; its output so far: {self.output()[-500:]!r}")
         return reply["status"]
+
+    @property
+    def running(self):
+        """True until it has ended."""
+        reply, _ = self._lab.ask("wait", pid=self._inner, timeout=0)
+        return "status" not in reply
+
+    def until(self, ready, timeout=10.0):
+        """Wait until ready() is true and return what it gave.  LabError with its last words if the program ends before that."""
+        give_up = time.monotonic() + timeout
+        while not (found := ready()):
+            try:
+                status = self.wait(LOOK)
+            except TimeoutError:
+                if time.monotonic() < give_up:
+                    continue
+                raise LabError(f"{self._name} was not ready within {timeout:g} s; it said: {self._last_words()}") from None
+            raise LabError(f"{self._name} ended with status {status} before it was ready; it said: {self._last_words()}")
+        return found
+
+    @property
+    def _name(self):
+        return os.path.basename(self.argv[0])
+
+    def _last_words(self):
+        return " ".join(self.output().split())[-500:] or "nothing"
 
     def output(self):
         """All that it has written so far (standard output and error), as text."""

@@ -3,7 +3,8 @@
     shop = labs.certificate("shop.test")                     a new CA, and a certificate that it signed
     mail = shop.authority.issue("mail.test", "10.0.0.2")     another one from the same CA
 
-Keys are Ed25519 (RFC 8410): their signatures always have 64 bytes, so a handshake has the same length in every run.
+Keys are Ed25519 (RFC 8410): their signatures always have 64 bytes, so a handshake has the same length in every run.  For programs
+that do not offer those, key="P-256" makes keys for ECDSA (RFC 5480), whose signatures differ by a byte or two.
 Private keys live in memory.  OpenSSL reads them from a file only, so for that moment there is one that no folder lists.
 Chapter 09-osi-model uses it as it is; 14-why-do-we-need-certificates looks into what is signed.
 """
@@ -15,21 +16,28 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 from ipaddress import ip_address
 
-__all__ = ["Authority", "Certificate", "certificate"]
+__all__ = ["KEYS", "Authority", "Certificate", "certificate"]
+
+KEYS = ("Ed25519", "P-256")
 
 VALID = timedelta(days=30)
 
 
-def certificate(*names):
+def certificate(*names, key="Ed25519"):
     """A certificate for `names` (host names or IP addresses), signed by a CA made for it.  See Authority.issue."""
-    return Authority().issue(*names)
+    return Authority(key=key).issue(*names)
 
 
 class Authority:
-    """A certificate authority: a key, and a certificate for it that the authority signed itself (RFC 5280 §3.2)."""
+    """A certificate authority: a key, and a certificate for it that the authority signed itself (RFC 5280 §3.2).
 
-    def __init__(self, name="labs CA"):
-        self.name, self._key = name, _new_key()
+    key: "Ed25519" or "P-256", for the authority and for all that it issues.
+    """
+
+    def __init__(self, name="labs CA", key="Ed25519"):
+        if key not in KEYS:
+            raise ValueError(f"expected key to be {' or '.join(KEYS)}, got {key!r}")
+        self.name, self.key_kind, self._key = name, key, _new_key(key)
         self._made = _sign(_subject(name), self._key.public_key(), _subject(name), self._key, _basics(ca=True))
         self.pem = _pem(self._made)  # str; public
 
@@ -42,7 +50,7 @@ class Authority:
             raise ValueError(f"expected one name or more, such as 'shop.test' or '10.0.0.2', got {names!r}")
         from cryptography import x509
 
-        key, alternatives = _new_key(), x509.SubjectAlternativeName([_general_name(name) for name in names])
+        key, alternatives = _new_key(self.key_kind), x509.SubjectAlternativeName([_general_name(name) for name in names])
         extensions = [*_basics(ca=False), (alternatives, False)]
         made = _sign(_subject(names[0]), key.public_key(), self._made.subject, self._key, extensions)
         return Certificate(self, names, made, key)
@@ -56,10 +64,17 @@ class Authority:
 
 
 class Certificate:
-    """A certificate, its private key and the CA that signed it.  names: what it is for; pem: the certificate as text."""
+    """A certificate, its private key and the CA that signed it.
+
+    names: what it is for; pem: the certificate as text; key_pem: the private key as text, for a program that needs it in a file.
+    """
 
     def __init__(self, authority, names, made, key):
         self.authority, self.names, self.pem, self._key = authority, tuple(names), _pem(made), key
+
+    @property
+    def key_pem(self):
+        return _key_pem(self._key).decode()
 
     def server_context(self):
         """A new SSLContext for the server's side: it shows this certificate, and sends no session tickets unless told to.
@@ -85,10 +100,10 @@ class Certificate:
         return f"certificate for {', '.join(self.names)}, signed by {self.authority.name!r}"
 
 
-def _new_key():
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+def _new_key(kind):
+    from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
-    return Ed25519PrivateKey.generate()
+    return ed25519.Ed25519PrivateKey.generate() if kind == "Ed25519" else ec.generate_private_key(ec.SECP256R1())
 
 
 def _subject(name):
@@ -122,6 +137,8 @@ def _basics(ca):
 def _sign(subject, public_key, issuer, signer, extensions):
     """A certificate.  Its serial number has a fixed length, because lengths on the wire should not differ from run to run."""
     from cryptography import x509
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.hashes import SHA256
 
     now = datetime.now(timezone.utc)
     serial = int.from_bytes(b"\x40" + os.urandom(15), "big")
@@ -131,7 +148,7 @@ def _sign(subject, public_key, issuer, signer, extensions):
     by = x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key())
     for extension, critical in [*extensions, (known, False), (by, False)]:
         made = made.add_extension(extension, critical)
-    return made.sign(signer, None)  # Ed25519 brings its own hash
+    return made.sign(signer, None if isinstance(signer, Ed25519PrivateKey) else SHA256())  # Ed25519 brings its own hash
 
 
 def _pem(made):

@@ -28,12 +28,13 @@ CLOSE_WITHIN = 1.0  # seconds, whatever clients and handlers do
 _servers = weakref.WeakKeyDictionary()  # lab process → {(host, port): Server}
 
 
-def serve(app, on, port=80, tls=None, backlog=128, http2=None):
+def serve(app, on, port=80, tls=None, backlog=128, http2=None, address="0.0.0.0"):
     """Serve `app` on a port of the host `on`: a Server, which is ready when this returns.
 
     A server that this function started on the same host and port is closed first, so a cell can be run again.  tls: a
     labs.certificate, or an SSLContext, which is used as it is.  backlog: as in listen(2).  http2: offer HTTP/2 in the TLS
-    handshake (ALPN, RFC 7301); default: for an ASGI app, unless tls is an SSLContext.  Raises OSError when the port is taken.
+    handshake (ALPN, RFC 7301); default: for an ASGI app, unless tls is an SSLContext.  address: one of the host's, such as
+    "127.0.0.1"; default: all of them.  Raises OSError when the port is taken.
     """
     lab = on._lab
     servers = _servers.get(lab)
@@ -45,7 +46,7 @@ def serve(app, on, port=80, tls=None, backlog=128, http2=None):
     try:
         if former := servers.get((on.name, port)):
             former.close()
-        made._start(on.listen(port, backlog), backlog, servers)
+        made._start(on.listen(port, backlog, address), backlog, servers)
     except BaseException:
         made.close()
         raise

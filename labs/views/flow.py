@@ -38,10 +38,10 @@ _ICMPV6 = {
 class Row:
     """One frame of a ladder: `head` (flags, or the kind of message), `rest` (numbers), `marks` (what stands out)."""
 
-    __slots__ = ("frame", "head", "rest", "marks", "connection", "again")
+    __slots__ = ("frame", "protocol", "head", "rest", "marks", "connection", "again")
 
     def __init__(self, frame):
-        self.frame, self.head, self.rest, self.marks = frame, "", "", ()
+        self.frame, self.protocol, self.head, self.rest, self.marks = frame, frame.protocol, "", "", ()
         self.connection = None  # (address, port, address, port) of a TCP frame, as its first frame had it
         self.again = False  # carries nothing that its sender had not sent before
 

@@ -3,7 +3,7 @@
 from . import escape
 from .flow import describe
 from .names import EPHEMERAL, Names
-from .story import tell
+from .story import tell, tell_messages
 from .view import View
 
 __all__ = ["Ladder", "one_line"]
@@ -16,23 +16,35 @@ class Ladder(View):
     limit   rows to show; a longer capture shows its beginning and its end.  None: all of them in the text
     window  True adds each TCP segment's receive window
     times   False leaves the time column out of the picture (the text never has one)
+    say     a function of a frame that returns (protocol, words) to stand in its row, or None to leave the frame out: a ladder of
+            messages instead of segments
     """
 
-    def __init__(self, cap, title=None, limit=40, window=False, times=True):
+    def __init__(self, cap, title=None, limit=40, window=False, times=True, say=None):
         if limit is not None and limit < 2:
             raise ValueError(f"limit has to be 2 or more rows, or None for all; it is {limit!r}")
-        self.frames = list(cap)
+        self.rows = describe(list(cap), window)
+        if say is not None:
+            self.rows = [row for row in self.rows if _reworded(row, say(row.frame))]
+        self.frames, self._messages = [row.frame for row in self.rows], say is not None
         self.hosts = tuple(getattr(cap, "hosts", ()) or dict.fromkeys(frame.sender for frame in self.frames))
         self.title, self.limit, self.times = title and escape.plain(title, 120), limit, times
         self.origin, self.missed = getattr(cap, "origin", ""), getattr(cap, "missed", 0)
         self.names = Names(cap)
-        self.rows = describe(self.frames, window)
         self._ends = [(self.names.source(frame), self.names.target(frame)) for frame in self.frames]
         self._hops = len({frame.wire for frame in self.frames}) > 1
 
     def summary(self):
         """The story of the capture in one sentence."""
-        return tell(self.rows, self.hosts)
+        return tell_messages(self.rows, self.hosts) if self._messages else tell(self.rows, self.hosts)
+
+    def number(self, at):
+        """What row `at` is called: the frame's number, or the message's."""
+        return str(at + 1 if self._messages else self.frames[at].number)
+
+    @property
+    def unit(self):
+        return "message" if self._messages else "frame"
 
     def told(self, row):
         """What stands out about a row: the sender has no card here, TCP repeats itself, the wire did something."""
@@ -62,7 +74,7 @@ class Ladder(View):
             hop = _hop(frame) if self._hops else ""
             told = self.told(row)
             lines.append(
-                (str(frame.number), hop, source, target, frame.protocol, row.label + (f"  [{'; '.join(told)}]" if told else ""))
+                (self.number(at), hop, source, target, row.protocol, row.label + (f"  [{'; '.join(told)}]" if told else ""))
             )
         number, hop, source, target, protocol = (max(map(len, column)) for column in list(zip(*lines))[:5])
         hop = f"{{1:<{hop}}}   " if self._hops else ""
@@ -70,7 +82,7 @@ class Ladder(View):
         out = [form(*line) for line in lines]
         if None in shown:
             gap = len(self.rows) - self.limit
-            out.insert(shown.index(None), f"{'…':>{number}}  {gap:,} frame{'s' * (gap != 1)} not shown …")
+            out.insert(shown.index(None), f"{'…':>{number}}  {gap:,} {self.unit}{'s' * (gap != 1)} not shown …")
         return "\n".join([*heading, *out])
 
     def figure(self):
@@ -78,6 +90,17 @@ class Ladder(View):
         from .ladder_figure import draw
 
         return draw(self)
+
+
+def _reworded(row, said):
+    """Put the protocol and the words of a `say` function into a row; False where it has none."""
+    if said is None:
+        return False
+    protocol, words = said
+    row.protocol = escape.plain(protocol, 8)
+    row.head, _, row.rest = escape.plain(words, 80).partition("  ")
+    row.marks = ()
+    return True
 
 
 def _hop(frame):

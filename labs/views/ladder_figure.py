@@ -10,7 +10,7 @@ ROW, BOTTOM = 36, 40  # pixels
 LEFT, RIGHT = 250, 250  # where the first lane stands; what lies right of the last
 VISIBLE = 1_000_000  # ns: a longer delay on the wire makes the arrow fall
 WARM = "#FCEFEA"  # the band behind a frame that something happened to
-LAYER_OF = {"Ethernet": 2, "ARP": 2, "IPv4": 3, "IPv6": 3, "ICMP": 3, "ICMPv6": 3, "TCP": 4, "UDP": 4}
+LAYER_OF = {"Ethernet": 2, "ARP": 2, "IPv4": 3, "IPv6": 3, "ICMP": 3, "ICMPv6": 3, "TCP": 4, "UDP": 4, "TLS": 6, "HTTP": 7}
 
 
 def draw(ladder):
@@ -34,12 +34,12 @@ def draw(ladder):
     for place, at in enumerate(shown):
         y = top + place * ROW + 26
         if at is None:
-            gap = len(ladder.rows) - (len(shown) - 1)
+            gap, noun = len(ladder.rows) - (len(shown) - 1), ladder.unit
             sheet.box(0, y - 22, WIDTH, ROW - 6, fill=palette.QUIET, order=1.5)
             sheet.text(
                 sum(lanes.values()) / max(len(lanes), 1),
                 y - 3,
-                f"… {gap:,} frame{'s' * (gap != 1)} not shown …",
+                f"… {gap:,} {noun}{'s' * (gap != 1)} not shown …",
                 10,
                 palette.SOFT,
                 "center",
@@ -57,7 +57,7 @@ def lanes_of(hosts, left, right):
 
 def _heads(sheet, ladder, lanes, y, legend=True):
     if legend:
-        sheet.text(54, y + 5, "frame", 9, palette.SOFT, "right")
+        sheet.text(54 if ladder.unit == "frame" else 62, y + 5, ladder.unit, 9, palette.SOFT, "right")
         if ladder.times:
             sheet.text(134, y + 5, "time", 9, palette.SOFT, "right")
     room = (WIDTH - RIGHT - LEFT) / max(len(lanes) - 1, 1) - 12
@@ -69,12 +69,12 @@ def _row(sheet, ladder, at, lanes, y):
     row, frame = ladder.rows[at], ladder.frames[at]
     if ladder.told(row):
         sheet.box(0, y - 24, WIDTH, ROW - 2, fill=WARM, order=0.5)
-    sheet.text(54, y - 3, str(frame.number), 10, palette.SOFT, "right", mono=True)
+    sheet.text(54, y - 3, ladder.number(at), 10, palette.SOFT, "right", mono=True)
     if ladder.times:
         sheet.text(134, y - 3, clock(frame.time - ladder.frames[0].time), 9, palette.SOFT, "right", mono=True)
-    colour = palette.LAYER[LAYER_OF.get(frame.protocol, 2)]
+    colour = palette.LAYER[LAYER_OF.get(row.protocol, 2)]
     sheet.box(146, y - 17, 52, 19, fill=colour, radius=4, order=2)
-    sheet.text(172, y - 3, frame.protocol, 9, palette.ink_on(colour), "center")
+    sheet.text(172, y - 3, row.protocol, 9, palette.ink_on(colour), "center")
     _ports(sheet, ladder, frame, lanes, y)
     aim = lanes.get(ladder.names.host(frame.dst) if frame.dst else None)
     beside = arrow_row(sheet, row, lanes, y, aim)

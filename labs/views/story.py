@@ -5,7 +5,7 @@ from labs.decode.headers import ACK, FIN, RST, SYN
 from . import escape
 from .view import count
 
-__all__ = ["tell"]
+__all__ = ["tell", "tell_messages"]
 
 _NOUNS = {"ARP": "ARP message", "UDP": "UDP datagram", "ICMP": "ICMP message", "ICMPv6": "ICMPv6 message"}
 
@@ -72,6 +72,23 @@ def tell(rows, hosts):
     parts += _one(*connections.values()) if len(connections) == 1 else _many(list(connections.values())) if connections else []
     text = ", ".join(parts)
     return f"{text[:1].upper()}{text[1:]}: {_frames(rows, hosts)}."
+
+
+def tell_messages(rows, hosts):
+    """ "6 messages, HTTP on wires 0 and 2, TLS on wire 1: …", for a ladder whose rows were reworded."""
+    if not rows:
+        return "No frame of this capture has anything to say here."
+    wires = {}
+    for row in rows:
+        wires.setdefault(row.protocol, set()).add(row.frame.wire)
+    where = [f"{protocol} on wire{'s' * (len(on) > 1)} {_series(sorted(on))}" for protocol, on in wires.items()]
+    return f"{count(len(rows), 'message')}, {', '.join(where)}: {_frames(rows, hosts)}."
+
+
+def _series(numbers):
+    """ "0", "0 and 2", "0, 1 and 2"."""
+    *first, last = map(str, numbers)
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def _one(connection):
