@@ -5,6 +5,7 @@ time runs downwards without gaps: a server that is silent for half a second leav
 """
 
 from dataclasses import dataclass
+from itertools import groupby
 
 from labs.decode.http1 import messages
 from labs.decode.stream import streams
@@ -28,6 +29,15 @@ class Said:
     sent: int  # nanoseconds
     arrived: int | None  # None: the wire lost it
 
+    @property
+    def end(self):
+        """ "client → server", or the host alone."""
+        return f"{self.host} → {self.other}" if self.other else self.host
+
+    @property
+    def lost(self):
+        return self.arrived is None
+
 
 class Dialogue(View):
     """Conversations side by side on one time scale, each given as (title, capture) or (title, capture, marks).
@@ -50,25 +60,23 @@ class Dialogue(View):
         told = []
         for title, rows in zip(self.titles, self.columns):
             asked, answered = (sum(row.kind == kind and row.arrived is not None for row in rows) for kind in ("request", "response"))
-            lost = sum(row.kind in ("request", "response") and row.arrived is None for row in rows)
-            told.append(
-                f"{title}: {count(asked, 'request')}, {count(answered, 'response')}"
-                + (f", {count(lost, 'message')} lost" if lost else "")
-            )
+            opened, lost = (sum(row.words == "connects" for row in rows), sum(row.lost and row.kind != "connection" for row in rows))
+            words = [count(number, noun) for number, noun in ((asked, "request"), (answered, "response")) if number]
+            words = words or [count(opened, "new connection")]
+            told.append(f"{title}: {', '.join(words)}" + (f", {count(lost, 'message')} lost" if lost else ""))
         return f"{'; '.join(told)}."
 
     @property
     def text(self):
-        """Who said what, in order, a table for each conversation.  No times."""
+        """Who said what, in order, a table for each conversation; what is said several times in a row stands once.  No times."""
         out = []
         for title, rows in zip(self.titles, self.columns):
-            ends = [f"{row.host} → {row.other}" if row.other else row.host for row in rows]
-            wide = max(map(len, ends), default=0)
+            lines = [list(group) for _, group in groupby(rows, lambda row: (row.end, row.words, row.lost))]
+            wide = max((len(row.end) for row in rows), default=0)
             out += ["", title, ""]
-            out += [
-                f"  {who:<{wide}}  {row.words}{'  [lost]' if row.other and row.arrived is None else ''}"
-                for who, row in zip(ends, rows)
-            ]
+            for row, *more in lines:
+                times = f"  [{len(more) + 1} times]" if more else ""
+                out.append(f"  {row.end:<{wide}}  {row.words}{'  [lost]' if row.lost else ''}{times}")
             if not rows:
                 out.append("  Nobody said anything.")
         return "\n".join(out[1:])

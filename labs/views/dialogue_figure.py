@@ -41,7 +41,7 @@ def _column(sheet, hosts, rows, left, width, y):
     for host, x in posts.items():
         sheet.pill(x, 58, host, palette.host_colour(hosts.index(host)), 10, height=22)
         sheet.line((x, x), (72, TOP + TALL), palette.FAINT, 2, order=1)
-    taken = {False: [], True: []}  # heights of the labels so far, left and right
+    taken = {False: [], True: []}  # (height, words) of the labels so far, left and right
     for row in rows:
         x, at = posts.get(row.host, first), y(row.sent)
         colour = palette.host_colour(hosts.index(row.host)) if row.host in hosts else palette.SOFT
@@ -49,7 +49,7 @@ def _column(sheet, hosts, rows, left, width, y):
         if row.kind == "mark":
             sheet.polygon([(x, at - 7), (x + 7, at), (x, at + 7), (x - 7, at)], colour, order=6)
             ink = colour
-        elif row.arrived is None:  # it gets half the way
+        elif row.lost:  # it gets half the way
             middle = (x + posts.get(row.other, x)) / 2
             sheet.line((x, middle), (at, at), colour, 1.6)
             sheet.cross(middle, at)
@@ -64,13 +64,15 @@ def _say(sheet, row, x, at, ink, taken, right):
     """The words, outside the posts and level with the end of the arrow at which they were said."""
     parts = row.words.split("  ")
     words = f"{parts[0][:3]}  {parts[1]}" if row.kind == "response" and len(parts) > 1 else row.words  # the reason is in the text
-    words += "  lost" if row.other and row.arrived is None else ""
+    words += "  lost" if row.lost else ""
     height = at + 4
-    while any(abs(height - other) < LINE for other in taken[right]):
+    if any(other == words and abs(height - there) < LINE for there, other in taken[right]):
+        return  # the same words stand there already
+    while any(abs(height - there) < LINE for there, _ in taken[right]):
         height += 1
-    taken[right].append(height)
+    taken[right].append((height, words))
     words = sheet.fit(words, SIDE - 16, 9.5, bold=row.kind == "mark")
-    colour = palette.ALARM if row.other and row.arrived is None else ink
+    colour = palette.ALARM if row.lost else ink
     sheet.text(
         x + (13 if right else -13), height, words, 9.5, colour, "left" if right else "right", bold=row.kind == "mark", ground=palette.PAPER
     )
