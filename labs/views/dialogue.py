@@ -59,10 +59,10 @@ class Dialogue(View):
         """How often each client asked, and how many of the answers came."""
         told = []
         for title, rows in zip(self.titles, self.columns):
-            asked, answered = (sum(row.kind == kind and row.arrived is not None for row in rows) for kind in ("request", "response"))
-            opened, lost = (sum(row.words == "connects" for row in rows), sum(row.lost and row.kind != "connection" for row in rows))
-            words = [count(number, noun) for number, noun in ((asked, "request"), (answered, "response")) if number]
-            words = words or [count(opened, "new connection")]
+            came = [sum(row.kind == kind and not row.lost for row in rows) for kind in ("request", "response")]
+            lost = sum(row.lost and row.kind != "connection" for row in rows)
+            words = [count(number, noun) for number, noun in zip(came, ("request", "response")) if number]
+            words = words or [count(sum(row.words == "connects" for row in rows), "new connection")]
             told.append(f"{title}: {', '.join(words)}" + (f", {count(lost, 'message')} lost" if lost else ""))
         return f"{'; '.join(told)}."
 

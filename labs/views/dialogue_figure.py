@@ -7,7 +7,7 @@ from .draw import Sheet
 __all__ = ["draw"]
 
 TOP, TALL, BOTTOM, GAP = 84, 440, 34, 28  # pixels
-TICKS, SIDE = 48, 146  # of a column: the times at its left edge; the words on either side of the posts
+TICKS, ASKS, SAYS = 48, 166, 130  # of a column: the times at its left edge; the words left and right of the posts
 LINE = 16  # between the baselines of two labels on one side
 
 
@@ -35,7 +35,7 @@ def _end(rows):
 
 def _column(sheet, hosts, rows, left, width, y):
     there = [host for host in hosts if any(host in (row.host, row.other) for row in rows)] or list(hosts[:2])
-    first, last = left + TICKS + SIDE, left + width - SIDE
+    first, last = left + TICKS + ASKS, left + width - SAYS
     step = (last - first) / max(len(there) - 1, 1)
     posts = {host: first + index * step for index, host in enumerate(there)}
     for host, x in posts.items():
@@ -51,7 +51,7 @@ def _column(sheet, hosts, rows, left, width, y):
             ink = colour
         elif row.lost:  # it gets half the way
             middle = (x + posts.get(row.other, x)) / 2
-            sheet.line((x, middle), (at, at), colour, 1.6)
+            sheet.line((x, middle), (at, at), *((palette.SOFT, 1.1) if quiet else (colour, 1.9)))
             sheet.cross(middle, at)
         else:
             sheet.arrow(x, at, posts.get(row.other, x), y(row.arrived), *((palette.SOFT, 1.1) if quiet else (colour, 1.9)))
@@ -71,8 +71,7 @@ def _say(sheet, row, x, at, ink, taken, right):
     while any(abs(height - there) < LINE for there, _ in taken[right]):
         height += 1
     taken[right].append((height, words))
-    words = sheet.fit(words, SIDE - 16, 9.5, bold=row.kind == "mark")
-    colour = palette.ALARM if row.lost else ink
-    sheet.text(
-        x + (13 if right else -13), height, words, 9.5, colour, "left" if right else "right", bold=row.kind == "mark", ground=palette.PAPER
-    )
+    bold, colour = row.kind == "mark", palette.ALARM if row.lost else ink
+    words = sheet.fit(words, (SAYS if right else ASKS) - 17, 9.5, bold)
+    x, side = (x + 13, "left") if right else (x - 13, "right")
+    sheet.text(x, height, words, 9.5, colour, side, bold=bold, ground=palette.PAPER)

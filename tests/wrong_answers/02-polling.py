@@ -96,7 +96,7 @@ def poll(http, handle, sleep):
     pause = 0.25
     while http.get(handle).text != "done":
         sleep(pause * random.uniform(0.75, 1.25))
-        pause = min(1.2 * pause, 10)
+        pause = min(1.1 * pause, 10)
     return "done"
 labs.exercise("02-backoff").check(poll)
 # %% 02-backoff: no pause
