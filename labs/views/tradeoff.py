@@ -24,7 +24,7 @@ class Tradeoff(View):
     def point(self, name, x, y, series=0, **columns):
         """Add a point; y is a number, or several, of which the mean counts and each is drawn.
 
-        Points of one series have one colour and are joined, in the order in which they come.  columns: more numbers for the table.
+        Points of one series have one colour and are joined, in the order in which they come.  columns: more for the table.
         """
         each = [float(one) for one in (y if isinstance(y, (list, tuple)) else [y])]
         if not each or not x > 0 or not all(one > 0 for one in each):

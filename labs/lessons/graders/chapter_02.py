@@ -155,7 +155,7 @@ class Events(Exercise):
     hints = (
         "Keep all events in a list; the number of an event is its place in it. Nothing is ever “handed out”.",
         "A question with after=3 is answered by events[3:]. It waits only as long as that is empty.",
-        "asyncio.Condition: publish under `async with changed` and notify_all(); read with changed.wait_for(…) in asyncio.wait_for.",
+        "asyncio.Condition: publish under `async with changed`, then notify_all(); read: asyncio.wait_for(changed.wait_for(…), …).",
     )
 
     def grade(self, function):
@@ -219,6 +219,8 @@ class _Reader:
             raise Wrong(f"{when}: expected {self.all[after:]}, got {got}")
 
     def try_all(self):
+        import httpx
+
         try:
             self.publish("one")
             self.publish("two")
@@ -248,12 +250,8 @@ class _Reader:
                 raise Wrong("a question with wait=0.3 and nothing to say was answered before its time was up")
         except Wrong as wrong:
             return close(str(wrong))
-        except TimeoutError:
+        except (TimeoutError, httpx.TimeoutException):
             return close("a question was not answered within 4 s, although its time was up or an event had come")
-        except Exception as error:
-            if "Timeout" in type(error).__name__:
-                return close("a question was not answered within 4 s, although its time was up or an event had come")
-            raise
         return done("seven events, published at the worst moments; every reader got each of them once, in order")
 
     def cut_off(self, after):
