@@ -1,0 +1,129 @@
+"""HTTP as a conversation, to scale: who says what, when, and how long the other one waits.  Built in chapter 02-polling.
+
+A ladder has an arrow for every frame; here an arrow is a whole message (labs.decode.http1), however many frames carried it, and
+time runs downwards without gaps: a server that is silent for half a second leaves that much room.
+"""
+
+from dataclasses import dataclass
+from itertools import groupby
+
+from labs.decode.http1 import messages
+from labs.decode.stream import streams
+
+from . import escape
+from .view import View, count
+
+__all__ = ["Dialogue", "Said"]
+
+WORDS = 48  # characters of a body
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One row: a message, the opening or end of a connection, or a mark, which is something that happened inside a host."""
+
+    kind: str  # "request", "response", "connection" or "mark"
+    host: str  # who sent it, or where it happened
+    other: str  # to whom; "" for a mark
+    words: str
+    sent: int  # nanoseconds
+    arrived: int | None  # None: the wire lost it
+
+    @property
+    def end(self):
+        """ "client → server", or the host alone."""
+        return f"{self.host} → {self.other}" if self.other else self.host
+
+    @property
+    def lost(self):
+        return self.arrived is None
+
+
+class Dialogue(View):
+    """Conversations side by side on one time scale, each given as (title, capture) or (title, capture, marks).
+
+    marks: {"job done": ("server", nanoseconds)}, the moment as time.time_ns() gives it.
+    The picture has the times; the text has the order.  Bodies are shown as far as they are one short line.
+    """
+
+    def __init__(self, *columns):
+        if not columns or not all(isinstance(column, tuple) and len(column) in (2, 3) for column in columns):
+            raise TypeError("expected conversations as (title, capture) or (title, capture, {words: (host, nanoseconds)})")
+        self.titles = [escape.plain(title, 80) for title, *_ in columns]
+        self.hosts = [tuple(escape.plain(host, 40) for host in capture.hosts) for _, capture, *_ in columns]
+        self.columns = [_rows(capture, *marks) for _, capture, *marks in columns]
+        self.origin = next((capture.origin for _, capture, *_ in columns if getattr(capture, "origin", "")), "")
+        self.missed = sum(getattr(capture, "missed", 0) for _, capture, *_ in columns)
+
+    def summary(self):
+        """How often each client asked, and how many of the answers came."""
+        told = []
+        for title, rows in zip(self.titles, self.columns):
+            came = [sum(row.kind == kind and not row.lost for row in rows) for kind in ("request", "response")]
+            lost = sum(row.lost and row.kind != "connection" for row in rows)
+            words = [count(number, noun) for number, noun in zip(came, ("request", "response")) if number]
+            words = words or [count(sum(row.words == "connects" for row in rows), "new connection")]
+            told.append(f"{title}: {', '.join(words)}" + (f", {count(lost, 'message')} lost" if lost else ""))
+        return f"{'; '.join(told)}."
+
+    @property
+    def text(self):
+        """Who said what, in order, a table for each conversation; what is said several times in a row stands once.  No times."""
+        out = []
+        for title, rows in zip(self.titles, self.columns):
+            lines = [list(group) for _, group in groupby(rows, lambda row: (row.end, row.words, row.lost))]
+            wide = max((len(row.end) for row in rows), default=0)
+            out += ["", title, ""]
+            for row, *more in lines:
+                times = f"  [{len(more) + 1} times]" if more else ""
+                out.append(f"  {row.end:<{wide}}  {row.words}{'  [lost]' if row.lost else ''}{times}")
+            if not rows:
+                out.append("  Nobody said anything.")
+        return "\n".join(out[1:])
+
+    def figure(self):
+        """The conversations as a matplotlib Figure."""
+        from .dialogue_figure import draw
+
+        return draw(self)
+
+
+def _rows(capture, marks=None):
+    rows = []
+    for stream in streams(capture):
+        names = {side: _host(getattr(stream, side)) for side in ("client", "server")}
+        other = {"client": names["server"], "server": names["client"]}
+        for frame in _turns(stream):
+            side = "client" if (frame.src, frame.sport) == (stream.client.address, stream.client.port) else "server"
+            words = "connects" if frame.syn else "resets the connection" if frame.rst else "closes"
+            rows.append(Said("connection", names[side], other[side], words, frame.time, _landed(frame)))
+        for message in messages(stream):
+            first = stream.frame_at(message.side, message.offset)
+            last = stream.frame_at(message.side, message.offset + message.length - 1)
+            kind = "response" if message.status else "request"
+            rows.append(Said(kind, names[message.side], other[message.side], _words(message), first.time, _landed(last)))
+    for words, (host, at) in (marks or {}).items():
+        rows.append(Said("mark", escape.plain(host, 40), "", escape.plain(words, 60), at, at))
+    return sorted(rows, key=lambda row: row.sent)
+
+
+def _turns(stream):
+    """The frames that open and end a connection: the first SYN, the first FIN of each side, the first RST."""
+    opens = [frame for frame in stream.frames if frame.syn and not frame.is_ack][:1]
+    ends = {(frame.sender, frame.rst): frame for frame in reversed(stream.frames) if frame.fin or frame.rst}
+    return [*opens, *ends.values()]
+
+
+def _landed(frame):
+    return frame.arrivals[0].time if frame.arrivals and not frame.lost else None
+
+
+def _host(end):
+    return escape.plain(end.name or end.address, 40)
+
+
+def _words(message):
+    body = " ".join(message.body.decode("utf-8", "replace").split())
+    body = escape.plain(body if len(body) <= WORDS else count(len(message.body), "byte"), WORDS)
+    first = f"{message.method} {message.target}" if not message.status else f"{message.status} {message.reason}"
+    return f"{escape.plain(first, 80).rstrip()}{f'  {body}' if body else ''}"
