@@ -1,4 +1,4 @@
-"""A notebook opened alone, as on Colab: an empty folder, a hosted Python that must not be upgraded, labs fetched by the set-up cell.
+"""A notebook opened alone, as on Colab: an empty folder, a hosted Python that is not upgraded, labs fetched by the set-up cell.
 
 Run where LABS_STACKS=1 says that there is time for it (.ci/run does).  The public address is an example here, and git is told to
 look for it on this machine (url.*.insteadOf, git-config(1)), so all is as on Colab but the network in between.

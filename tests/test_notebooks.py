@@ -207,15 +207,13 @@ def programs_of(path):
     return sorted({program for entry in recording["cells"] for program in entry.get("programs", ())})
 
 
-@each_notebook
+@pytest.mark.parametrize("path", filter(programs_of, NOTEBOOKS), ids=lambda path: path.stem)
 def test_without_the_programs_that_it_runs(path, tmp_path):
     """The same outputs where a program is not installed, and those cells alone are replayed; twice in one kernel."""
     from labs.network.links import why_not
 
     live = [link for link in ("tap", "veth") if not why_not(link)]
     programs = programs_of(path)
-    if not programs:
-        pytest.skip("runs no program")
     if not live:
         not_run(f"{path.stem} without {', '.join(programs)}: no live link")
     cells, out = nbval(path, live[0], tmp_path, without=",".join(programs))
