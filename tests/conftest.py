@@ -4,8 +4,10 @@ Run as any user: pytest tests.  What could not run here is listed by name at the
 tshark or a missing link a failure: so it is where the project is built.
 """
 
+import collections
 import os
 import warnings
+from pathlib import Path
 
 import pytest
 
@@ -18,6 +20,38 @@ REQUIRED = os.environ.get("LABS_REQUIRE_ORACLES") == "1"
 def not_run(what, why):
     """Skip with a reason, or fail where everything must run.  -ra (pyproject.toml) lists the reasons at the end."""
     (pytest.fail if REQUIRED else pytest.skip)(f"NOT RUN HERE  {what}: {why}")
+
+
+# ── stacks × links × notebooks ───────────────────────────────────────────────────────────────────────────────────────────
+
+COMBINATIONS = []  # those that ran and passed, as "current stack, tap, 24-tcp-connection"
+ENOUGH = Path(__file__).with_name("combinations.txt")  # how many they must be where everything must run
+
+
+@pytest.fixture
+def combination(record_property):
+    """combination("current stack", "tap", "24-tcp-connection"): the test has shown that this one works."""
+    return lambda stack, link, slug: record_property("combination", f"{stack}, {link}, {slug}")
+
+
+def pytest_runtest_logreport(report):
+    if report.when == "call" and report.passed:
+        COMBINATIONS.extend(value for name, value in report.user_properties if name == "combination")
+
+
+def pytest_sessionfinish(session):
+    whole = REQUIRED and os.environ.get("LABS_STACKS") == "1" and not session.config.option.keyword
+    if whole and not hasattr(session.config, "workerinput") and len(COMBINATIONS) < int(ENOUGH.read_text()):
+        session.exitstatus = session.exitstatus or 1
+
+
+def pytest_terminal_summary(terminalreporter):
+    counted = collections.Counter(", ".join(one.split(", ")[:2]) for one in COMBINATIONS)
+    for one, count in sorted(counted.items()):
+        terminalreporter.write_line(f"{count:3} notebooks passed: {one}")
+    if COMBINATIONS:
+        wanted = f", {int(ENOUGH.read_text())} are wanted where everything must run"
+        terminalreporter.write_line(f"{len(COMBINATIONS):3} combinations of notebook, stack and link in all{wanted}")
 
 
 @pytest.fixture(params=["tap", "veth"])

@@ -13,6 +13,7 @@ import sys
 import time
 from pathlib import Path
 
+import leaks
 import nbformat
 import pytest
 import test_notebooks as harness
@@ -132,8 +133,16 @@ def trouble(page):
     return [text[-1500:] for text in page.locator(TROUBLE).all_inner_texts()]
 
 
+def megabytes(pid):
+    """The most memory that a process and all its descendants have had, each at its own peak: no less than their peak together."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    peak = re.search(r"VmHWM:\s+(\d+) kB", status)
+    return (int(peak[1]) / 1024 if peak else 0) + sum(map(megabytes, leaks.children(pid)))
+
+
 @harness.each_notebook
-def test_run_all(opened, path, request):
+def test_run_all(opened, jupyter, path, request):
+    """Every cell runs, nothing complains, every picture is there; and JupyterLab with it fits into Binder's 2 GB many times."""
     page, saved = opened(path.name), harness.load(path)
     menu(page, "Run", "Run All Cells")
     finish(page, len(harness.code_cells(saved)))
@@ -141,6 +150,9 @@ def test_run_all(opened, path, request):
     wanted = sum("image/png" in output.get("data", ()) for cell in harness.code_cells(saved) for output in cell.outputs)
     page.wait_for_function(f"({IMAGES}).length >= {wanted} && ({IMAGES}).every(size => size > 0)")
     assert len(page.evaluate(IMAGES)) == wanted
+    peak = megabytes(jupyter[0]["pid"])
+    print(f"\n  {path.stem}: JupyterLab and its kernel took {peak:.0f} MB at most")
+    assert 100 < peak < 700
     request.node.failed = False
 
 

@@ -113,7 +113,7 @@ def test_the_set_up_cell_fetches_labs_and_upgrades_nothing(hosted, tmp_path):
 
 @pytest.mark.parametrize("link", ("relay", "tap"))
 @harness.each_notebook
-def test_every_output_is_the_saved_one(hosted, path, link, tmp_path):
+def test_every_output_is_the_saved_one(hosted, path, link, tmp_path, combination):
     harness.need(link)
     python, env, course = hosted
     if "backend-labs" not in versions(python):
@@ -124,3 +124,4 @@ def test_every_output_is_the_saved_one(hosted, path, link, tmp_path):
         if not harness.ignored(saved):
             assert harness.texts(cell) == harness.texts(saved), cell.source
     assert not list(tmp_path.iterdir()), "a chapter leaves nothing in the learner's folder"
+    combination("Colab's stack", link, path.stem)

@@ -83,8 +83,11 @@ def restricted():
     return command if works else ()
 
 
-def nbval(path, link, tmp_path, data=None, without="", mark=None):
-    """Run nbval, strict.  Returns ({cell number: "" or the failure}, all it printed).  mark: "NAME=value" for its processes."""
+def nbval(path, link, tmp_path, data=None, without="", mark=None, before=()):
+    """Run nbval, strict.  Returns ({cell number: "" or the failure}, all that it printed).
+
+    mark: "NAME=value" for the environment of its processes; before: the command that runs it, setpriv say.
+    """
     report = tmp_path / f"{path.stem}-{link}.xml"
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--color=no", "--nbval", "--nbval-current-env"]
     command += ["--nbval-sanitize-with", str(SANITIZE), "--nbval-cell-timeout", str(CELL_TIMEOUT)]
@@ -95,6 +98,7 @@ def nbval(path, link, tmp_path, data=None, without="", mark=None):
         command = [*restricted(), *command]
     elif link == "relay":
         warnings.warn("NOT RUN: link relay in a restricted process (unshare or setpriv fail here); forced instead", stacklevel=2)
+    command = [*before, *command]
     done = subprocess.run(command, env=env, cwd=path.parent, capture_output=True, text=True, timeout=NOTEBOOK_TIMEOUT)
     cells = {}
     if report.exists():
@@ -188,10 +192,31 @@ def tell(cells, out):
 
 @pytest.mark.parametrize("link", LINKS[1:])  # tap: test_all_at_once_and_nothing_is_left
 @each_notebook
-def test_every_output_is_the_saved_one(path, link, tmp_path):
+def test_every_output_is_the_saved_one(path, link, tmp_path, combination):
     need(link)
     cells, out = nbval(path, link, tmp_path)
     assert len(cells) == len(code_cells(load(path))) and not any(cells.values()), tell(cells, out)
+    combination("current stack", link, path.stem)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="who runs this is an ordinary user: all the others show it")
+@each_notebook
+def test_as_an_ordinary_user(path, tmp_path, combination):
+    """On tap, as somebody without any privilege: a uid of its own, no group, no capability, none to be gained."""
+    need("tap")
+    as_nobody = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--bounding-set=-all", "--inh-caps=-all",
+                 "--no-new-privs", "env", f"HOME={tmp_path}")  # fmt: skip
+    tmp_path.chmod(0o777)
+    for folder in (tmp_path, *tmp_path.parents[:-2]):  # pytest's own folders are closed to others
+        folder.chmod(folder.stat().st_mode | 0o755)
+    readable = subprocess.run([*as_nobody, sys.executable, "-c", f"import sys; sys.path[:0] = [{str(ROOT)!r}]; import labs"])
+    if readable.returncode:
+        not_run(f"{path.stem} as an ordinary user: {sys.executable} or {ROOT.name} cannot be read by others")
+    copied = tmp_path / path.name
+    copied.write_bytes(path.read_bytes())
+    cells, out = nbval(copied, "tap", tmp_path, store.data_dir(), before=as_nobody)
+    assert len(cells) == len(code_cells(load(path))) and not any(cells.values()), tell(cells, out)
+    combination("current stack as an ordinary user", "tap", path.stem)
 
 
 @pytest.mark.parametrize("link", ("tap", "relay"))  # relay: live and recorded cells in turns
@@ -262,7 +287,7 @@ def marked(mark):
     return found
 
 
-def test_all_at_once_and_nothing_is_left(tmp_path):
+def test_all_at_once_and_nothing_is_left(tmp_path, combination):
     """On tap: every notebook twice, all at the same time, a kernel each; within two seconds no process of theirs is left."""
     need("tap")
     mark, results = f"LABS_TEST_MARK={uuid.uuid4()}", {}
@@ -291,6 +316,8 @@ def test_all_at_once_and_nothing_is_left(tmp_path):
     while (left := marked(mark)) and time.monotonic() < patience:
         time.sleep(0.02)
     assert not left, f"processes are left: {left}"
+    for path in NOTEBOOKS:
+        combination("current stack", "tap", path.stem)
 
 
 # ── it is saved as a chapter should be ───────────────────────────────────────────────────────────────────────────────────
