@@ -1,6 +1,8 @@
 """Pictures of packets that are also texts.  Importing this room is cheap: the first picture loads matplotlib."""
 
+from .bars import Bars
 from .bytemap import ByteMap
+from .dots import Dots
 from .gauge import Gauge
 from .ladder import Ladder, one_line
 from .lanes import Lanes
@@ -9,4 +11,4 @@ from .names import Names
 from .states import States
 from .view import View
 
-__all__ = ["ByteMap", "Gauge", "Ladder", "Lanes", "Layers", "Names", "States", "View", "one_line"]
+__all__ = ["Bars", "ByteMap", "Dots", "Gauge", "Ladder", "Lanes", "Layers", "Names", "States", "View", "one_line"]
