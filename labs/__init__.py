@@ -32,6 +32,7 @@ _HOME = {
     "source": "labs.source",
     "certificate": "labs.serve.certificate",
     "serve": "labs.serve.server",
+    "cores": "labs.serve.cores",
     "load": "labs.serve.load",
     "workers": "labs.serve.workers",
     "streams": "labs.decode.stream",

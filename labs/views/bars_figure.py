@@ -6,7 +6,7 @@ from .draw import WIDTH, Sheet
 
 __all__ = ["draw"]
 
-LEFT, RIGHT = 250, 200  # room for the names, and for numbers and notes
+LEFT, RIGHT = 210, 330  # room for the names, and for numbers and notes
 ROW, BAR, HEAD = 25, 16, 32  # pixels: a row, a bar, the name of a group
 COLOURS = (palette.HOSTS[0], palette.HOSTS[1], palette.HOSTS[2], palette.HOSTS[3], palette.HOSTS[4])
 

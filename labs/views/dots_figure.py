@@ -64,7 +64,8 @@ def _ticks(low, high, most):
     span, step = high - low, 10.0**-9
     while step * most < span:
         step *= 2 if f"{step:.0e}"[0] in "15" else 2.5
-    value = -(-low // step) * step
+    value = (low // step) * step
+    value += step * (value < low)
     found = []
     while value <= high + step * 1e-6 and len(found) <= most:
         found.append(round(value, 9))
