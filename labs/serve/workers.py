@@ -3,9 +3,9 @@
     how="accept"      one listening socket that all inherit, each calls accept(2): one queue, whoever is free takes the next
     how="reuseport"   a listening socket for each on the same port (SO_REUSEPORT, socket(7)): a queue each, the kernel deals
 
-A worker is a process of its own inside the host, so it has an interpreter of its own and knows nothing of the notebook's.  What it
-runs is a function in a module or in a file ("worker.py:serve"), or in source text that it is sent (code=…); it is called with the
-listening socket and the worker's name.
+A worker is a process of its own inside the host, with an interpreter of its own: it knows nothing of the notebook's functions.
+What it runs is a function in a module, in a file ("worker.py:serve"), or in source text that it is sent (code=…), called with
+the listening socket and the worker's name.
 Chapter 22-single-listener-multiple-workers.
 """
 
@@ -172,7 +172,7 @@ def main(module, function, name, code):
 
     if code:
         loaded = types.ModuleType("worker")
-        linecache.cache["worker.py"] = len(code), None, code.splitlines(True), "worker.py"  # so that a traceback shows its lines
+        linecache.cache["worker.py"] = len(code), None, code.splitlines(True), "worker.py"  # tracebacks show lines from there
         exec(compile(code, "worker.py", "exec"), loaded.__dict__)
     elif module.endswith(".py"):
         found = importlib.util.spec_from_file_location(Path(module).stem, module)
@@ -186,4 +186,9 @@ def main(module, function, name, code):
     listening.setblocking(True)
     os.write(4, b"+")
     os.close(4)
-    serve(listening, name)
+    try:
+        serve(listening, name)
+    except Exception:
+        import traceback  # which reads linecache; before 3.13 the interpreter's own report does not
+
+        sys.exit(traceback.format_exc())

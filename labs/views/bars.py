@@ -64,8 +64,9 @@ class Bars(View):
         if not self.rows:
             return "Nothing was measured."
         groups = [group for group in self.groups if group]
-        what = f"{count(len(self.rows), 'bar')}" + (f" in {count(len(groups), 'group')}" if len(groups) > 1 else "")
-        return f"{what}{': ' + self.unit if self.unit else ''}."
+        where = f" in {count(len(groups), 'group')}" if len(groups) > 1 else ""
+        unit = f": {self.unit}" if self.unit else ""
+        return f"Each of the {count(len(self.rows), 'bar')}{where} is a number measured here{unit}."
 
     @property
     def text(self):

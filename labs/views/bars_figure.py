@@ -34,8 +34,8 @@ def draw(bars):
             sheet.text(16, y + 22, group, 10.5, bold=True)
         for at, row in enumerate(mine):
             _bar(sheet, row, y + head + at * ROW, most, COLOURS[kinds.index(row["kind"]) % len(COLOURS)])
+        sheet.line((LEFT, LEFT), (y + head, y + head + ROW * len(mine)), palette.INK, 1.0, order=4)
         y += head + ROW * len(mine)
-    sheet.line((LEFT, LEFT), (top, y), palette.INK, 1.0, order=4)
     if bars.unit:
         sheet.text(LEFT, y + 20, bars.unit, 9.5, palette.SOFT)
     return sheet.figure

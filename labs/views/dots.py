@@ -59,7 +59,7 @@ class Dots(View):
     @property
     def text(self):
         heading = [self.title, ""] if self.title else []
-        return "\n".join([*heading, *[one["name"] for one in self.series]] if self.series else [*heading, "Nothing was measured."])
+        return "\n".join([*heading, *([one["name"] for one in self.series] or ["Nothing was measured."])])
 
     def figure(self):
         """The panels as a matplotlib Figure."""

@@ -5,7 +5,7 @@ from .draw import WIDTH, Sheet
 
 __all__ = ["draw"]
 
-LEFT, RIGHT, PANEL, GAP = 74, 190, 150, 44
+LEFT, RIGHT, PANEL, GAP = 74, 190, 150, 58
 COLOURS = (palette.HOSTS[0], palette.HOSTS[1], palette.HOSTS[2], palette.HOSTS[3])
 
 

@@ -1,4 +1,4 @@
-"""Graders of chapter 22: what a closed loop left out, workers that are balanced and not, an acceptor, and a pool that loses nothing."""
+"""Graders of chapter 22: what a closed loop left out, workers balanced and not, an acceptor, a pool that loses nothing."""
 
 import array
 import contextlib
@@ -43,7 +43,7 @@ class Wanted(Exercise):
             if same(got, took):
                 return close("these are the latencies of the log: they count from when a request was sent, not wanted")
             if same(got, [start + latency - k * every for k, (start, latency) in enumerate(zip(starts, took))]):
-                return close("right for a log that begins at 0; this one begins later: the first request was wanted when it was sent")
+                return close("right for a log that begins at 0; this one begins later: its first request was wanted when sent")
             if same(got, [start - (starts[0] + k * every) for k, start in enumerate(starts)]):
                 return close("this is how long each request waited to be sent; its own time belongs to it, too")
             worst = max(range(len(right)), key=lambda k: abs(got[k] - right[k]))
@@ -73,7 +73,7 @@ class Uneven(Exercise):
     title = "Hand in a Load: two workers with the same number of connections, one answered three times as much as the other"
     expects = Load
     hints = (
-        "labs.load(…, worker=\"X-Worker\") notes who answered; load.per_worker and load.per_connection count.",
+        'labs.load(…, worker="X-Worker") notes who answered; load.per_worker and load.per_connection count.',
         "Two processes that keep their connection, two connections: one each. Now one of them has to be slower.",
         'def uneven(listening, name): … time.sleep(0.02 if name == "worker 2" else 0.001) before each answer.',
     )
@@ -110,7 +110,7 @@ class Fewest(Exercise):
     hints = (
         "Two kinds of news: a connection at the listening socket, a byte from a worker. selectors waits for both.",
         "Read the bytes before you accept: opened[worker] -= len(worker.recv(100)). There may be several at once.",
-        "After socket.send_fds the worker has its own copy of the descriptor. Yours must be closed, or the connection never ends.",
+        "After socket.send_fds the worker has its own copy of the descriptor. Close yours, or the connection never ends.",
     )
 
     def grade(self, function):
@@ -180,7 +180,7 @@ def unread(sock):
     return left[0]
 
 
-WORKER = '''
+WORKER = """
 import os, time
 
 def work(listening, name):
@@ -189,7 +189,7 @@ def work(listening, name):
         os.write(1, b"begin " + line)
         time.sleep(float(line.split()[1]))
         connection.sendall(line.split()[0] + f" by {os.getpid()}\\n".encode())
-'''
+"""
 
 
 class Pool(Exercise):
@@ -198,8 +198,8 @@ class Pool(Exercise):
     expects = callable
     hints = (
         "One queue of lines for all. A thread for each worker takes a line, sends it, reads the answer, gives it to the client.",
-        "A worker that has died shows in two ways: OSError when you send or read, or an answer that is empty, the end of the stream.",
-        "Put the line back into the queue then, and let this worker's thread end. The client's thread waits until it is answered.",
+        "A worker that has died shows in two ways: OSError when you send or read, or an empty answer, the end of the stream.",
+        "Put the line back into the queue then, and let this worker's thread end. The client waits until it is answered.",
     )
 
     def grade(self, function):

@@ -1,0 +1,90 @@
+"""Bars, Dots and cores: measured numbers as pictures, and how many cores there are to measure on."""
+
+import json
+
+import pytest
+
+import labs
+from labs.serve.cores import quotas
+from labs.views import Bars, Dots
+
+HOSTILE = "\x1b[31m<b>\u202e" + "x" * 300
+
+
+def bars(**how):
+    made = Bars("Who got them?", "connections", **how)
+    return (
+        made.bar("accept()", "worker 1", 5, "a", "p99 2 ms").bar("accept()", "worker 2", 1234.4, "a").bar("epoll", "worker 1", 0)
+    )
+
+
+def test_bars_tell_their_names_and_only_on_demand_their_numbers():
+    assert bars().text == "Who got them?\n\naccept(): worker 1, worker 2\nepoll: worker 1"
+    assert bars().numbers() == bars(tell="values").text
+    assert bars(tell="values").text.splitlines()[2:4] == ["accept()", "  worker 1          5"]
+    assert "1,234" in bars().numbers() and bars().of("accept()") == {"worker 1": 5, "worker 2": 1234.4}
+    assert bars().sentence == "Each of the 3 bars in 2 groups is a number measured here: connections."
+    assert Bars().text == "Nothing was measured." == Bars().sentence
+
+
+@pytest.mark.parametrize("value", [-1, float("nan"), float("inf"), "3", True, None])
+def test_a_bar_is_a_number(value):
+    with pytest.raises(ValueError, match="expected a number of at least 0"):
+        Bars().bar("", "x", value)
+
+
+def dots():
+    return Dots("A stop", "s", "ms").add("closed", [0, 0.1], [1, 300], "p99 1 ms").add("open", [0, 0.3, 0.2], [1, 2, 3])
+
+
+def test_dots():
+    assert dots().text == "A stop\n\nclosed\nopen"
+    assert dots().numbers().splitlines()[0] == "closed: 2 dots, 1 to 300 ms, p99 1 ms"
+    assert dots().sentence == "2 panels on one scale; each dot is one measurement. Across: s; up: ms."
+    with pytest.raises(ValueError, match="expected as many xs as ys for 'x', got 1 and 2"):
+        Dots().add("x", [1], [1, 2])
+    with pytest.raises(ValueError):
+        Bars(tell="all")
+
+
+@pytest.mark.parametrize("view", [bars(), dots(), Bars(), Dots()], ids=["bars", "dots", "no bars", "no dots"])
+def test_records_and_pictures(view):
+    again = type(view).from_record(json.loads(json.dumps(view.to_record())))
+    assert again.text == view.text and again.numbers() == view.numbers() and again.origin == "recorded"
+    assert again.png()[:4] == b"\x89PNG" == view.png()[:4]
+    with pytest.raises(ValueError):
+        type(view).from_record({})
+
+
+def test_hostile_words_and_flat_data():
+    for view in (
+        Bars(HOSTILE, HOSTILE).bar(HOSTILE, HOSTILE, 0, HOSTILE, HOSTILE),
+        Dots(HOSTILE, HOSTILE, HOSTILE).add(HOSTILE, [1.0], [0.0], HOSTILE),
+        Dots().add("none", [], []),
+        Dots().add("far", [1e9, 1e9 + 1], [1e-9, 1e9]),
+    ):
+        assert "\x1b" not in view.text + view.sentence and view.png()
+
+
+def test_cores():
+    assert 0 < labs.cores() <= 4096
+
+
+@pytest.mark.parametrize(
+    "membership, files, found",
+    [
+        ("0::/a/b\n", {"a/cpu.max": "150000 100000\n", "a/b/cpu.max": "max 100000\n"}, [1.5]),
+        ("0::/\n", {"cpu.max": "50000 100000"}, [0.5]),
+        ("0::/\n", {}, []),
+        ("2:memory:/x\n1:cpu,cpuacct:/x\n", {"cpu,cpuacct/x/cpu.cfs_quota_us": "200000\n"}, [2.0]),
+        ("1:cpu:/x\n", {"cpu/x/cpu.cfs_quota_us": "-1\n", "cpu/x/cpu.cfs_period_us": "100000\n"}, []),
+        ("", {}, []),
+    ],
+)
+def test_quotas_of_control_groups(tmp_path, membership, files, found):
+    (tmp_path / "cgroup").write_text(membership)
+    for name, text in files.items():
+        place = tmp_path / "fs" / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(text)
+    assert quotas(tmp_path / "cgroup", tmp_path / "fs") == found
