@@ -32,7 +32,6 @@ _HOME = {
     "source": "labs.source",
     "certificate": "labs.serve.certificate",
     "serve": "labs.serve.server",
-    "cores": "labs.serve.cores",
     "load": "labs.serve.load",
     "workers": "labs.serve.workers",
     "streams": "labs.decode.stream",

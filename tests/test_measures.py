@@ -1,11 +1,9 @@
-"""Bars, Dots and cores: measured numbers as pictures, and how many cores there are to measure on."""
+"""Bars and Dots: measured numbers as pictures."""
 
 import json
 
 import pytest
 
-import labs
-from labs.serve.cores import quotas
 from labs.views import Bars, Dots
 
 HOSTILE = "\x1b[31m<b>\u202e" + "x" * 300
@@ -64,27 +62,3 @@ def test_hostile_words_and_flat_data():
         Dots().add("far", [1e9, 1e9 + 1], [1e-9, 1e9]),
     ):
         assert "\x1b" not in view.text + view.sentence and view.png()
-
-
-def test_cores():
-    assert 0 < labs.cores() <= 4096
-
-
-@pytest.mark.parametrize(
-    "membership, files, found",
-    [
-        ("0::/a/b\n", {"a/cpu.max": "150000 100000\n", "a/b/cpu.max": "max 100000\n"}, [1.5]),
-        ("0::/\n", {"cpu.max": "50000 100000"}, [0.5]),
-        ("0::/\n", {}, []),
-        ("2:memory:/x\n1:cpu,cpuacct:/x\n", {"cpu,cpuacct/x/cpu.cfs_quota_us": "200000\n"}, [2.0]),
-        ("1:cpu:/x\n", {"cpu/x/cpu.cfs_quota_us": "-1\n", "cpu/x/cpu.cfs_period_us": "100000\n"}, []),
-        ("", {}, []),
-    ],
-)
-def test_quotas_of_control_groups(tmp_path, membership, files, found):
-    (tmp_path / "cgroup").write_text(membership)
-    for name, text in files.items():
-        place = tmp_path / "fs" / name
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_text(text)
-    assert quotas(tmp_path / "cgroup", tmp_path / "fs") == found

@@ -189,7 +189,7 @@ def test_public_names_are_there(name):
 
 
 def test_unknown_name():
-    with pytest.raises(AttributeError, match="labs has no 'netwerk'; it has Capture"):
+    with pytest.raises(AttributeError, match="labs has no 'netwerk'; it has Bars, Capture"):
         _ = labs.netwerk
 
 
