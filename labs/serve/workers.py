@@ -88,7 +88,7 @@ def _reuseport(host, port, backlog):
 
 
 class Worker:
-    """A worker process.  name; pid, as the machine counts; kill(), output(), alive."""
+    """A worker process.  name; pid, as the machine counts; kill(), wait(), output(), alive."""
 
     def __init__(self, host, name, module, function, listening, code=""):
         self.name = name
@@ -129,6 +129,10 @@ class Worker:
         self._program.kill(signal)
         if signal == signals.SIGKILL:
             self._program.wait(timeout)
+
+    def wait(self, timeout=5.0):
+        """Wait until it has ended, by whatever cause; returns its exit status, negative: the signal.  TimeoutError."""
+        return self._program.wait(timeout)
 
     def output(self):
         """What it has written so far."""
