@@ -18,6 +18,8 @@ _HOME = {
     "router": "labs.network",
     "LabError": "labs.network",
     "Capture": "labs.capture",
+    "Bars": "labs.views",
+    "Dots": "labs.views",
     "Gauge": "labs.views",
     "Lanes": "labs.views",
     "States": "labs.views",

@@ -6,6 +6,8 @@ hands the sockets.
 
 import contextlib
 import os
+import re
+import shutil
 import socket
 import statistics
 import subprocess
@@ -41,6 +43,43 @@ for _ in range(int(sys.argv[2])):
     times.append(time.perf_counter_ns() - began)
 times.sort()
 print(sum(times) / 1e9, times[len(times) // 2] / 1e3, times[len(times) * 99 // 100] / 1e3)
+"""
+
+# Two servers; a request costs so many turns of a loop and so many milliseconds of waiting, "/2000/0".  One keeps its connections
+# in an event loop; the other has one request for each connection, so that several of it share the work evenly.
+SERVE = """
+import selectors, time
+
+def answer(connection, more=b""):
+    try:
+        request = connection.recv(65536)
+        if request:
+            turns, wait = map(int, request.split()[1].split(b"/")[1:])
+            for _ in range(turns):
+                pass
+            if wait:
+                time.sleep(wait / 1000)
+            connection.sendall(b"HTTP/1.1 200 OK\\r\\nContent-Length: 2\\r\\n" + more + b"\\r\\nok")
+    except ConnectionError:
+        request = b""
+    return bool(request)
+
+def keeps(listening, name):
+    ready = selectors.DefaultSelector()
+    ready.register(listening, selectors.EVENT_READ)
+    while True:
+        for key, _ in ready.select():
+            if key.fileobj is listening:
+                ready.register(listening.accept()[0], selectors.EVENT_READ)
+            elif not answer(key.fileobj):
+                ready.unregister(key.fileobj)
+                key.fileobj.close()
+
+def closes(listening, name):
+    while True:
+        connection, _ = listening.accept()
+        with connection:
+            answer(connection, b"Connection: close\\r\\n")
 """
 
 
@@ -204,6 +243,38 @@ def copies(frames):
     return made
 
 
+def loading():
+    """labs.load beside wrk on the same servers, in turns, so that whatever else the machine does meets both."""
+    link = next(links(), None)
+    if link is None:
+        return
+    if not shutil.which("wrk"):
+        print("\nNOT RUN: labs.load beside wrk: wrk is not installed (Debian: apt install wrk)")
+        return
+    rows = [("a request costs", "wrk", "labs.load", "median ratio", "lowest", "highest")]
+    with labs.network("client", "server", link=link) as net:
+        server = net["server"]
+        for cost, function, path, count in (
+            ("nothing", "keeps", "/0/0", 1),
+            ("2,000 turns of a loop", "keeps", "/2000/0", 1),
+            ("40,000 turns", "keeps", "/40000/0", 1),
+            ("1 ms of waiting", "keeps", "/0/1", 1),
+            ("a connection and 40,000 turns, 4 workers", "closes", "/40000/0", 4),
+            ("a connection and 10 ms of waiting, 4 workers", "closes", "/0/10", 4),
+        ):
+            theirs, ours = [], []
+            with labs.workers(function, on=server, count=count, code=SERVE):
+                for _ in range(REPEATS):
+                    program = server.run(["wrk", "-t1", "-c8", "-d1", f"http://{server.address}{path}"])
+                    program.wait(20)
+                    theirs.append(float(re.search(r"Requests/sec:\s*([\d.]+)", program.output())[1]))
+                    ours.append(labs.load(server, f"http://server{path}", connections=8, seconds=1.0).throughput)
+            ratios = [one / other for one, other in zip(ours, theirs)]
+            numbers = (statistics.median(ratios), min(ratios), max(ratios))
+            rows.append((cost, *(f"{statistics.median(x):,.0f}" for x in (theirs, ours)), *(f"{x:.2f}" for x in numbers)))
+    table(f"Requests a second in a closed loop of 8 connections, 1 s each, {REPEATS} times in turns", *rows)
+
+
 def importing():
     def took(code):
         times = []
@@ -223,7 +294,7 @@ def importing():
 def main():
     versions = f"Python {sys.version.split()[0]}, scapy {metadata.version('scapy')}, Linux {os.uname().release}"
     print(f"{versions}, {os.cpu_count()} CPUs")
-    for part in (starting, capturing, busy, reading, importing):
+    for part in (starting, capturing, busy, reading, loading, importing):
         part()
 
 

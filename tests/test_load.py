@@ -294,7 +294,9 @@ def test_a_worker_is_killed_while_it_holds_a_connection(host):
             name = re.search(rb"X-Worker: (.*?)\r", one.recv(9999))[1].decode()
             (victim,) = [w for w in group if w.name == name]
             victim.kill()
-            assert one.recv(9) == b"" and not victim.alive and repr(victim) == f"{name}, ended"
+            assert (
+                one.recv(9) == b"" and victim.wait() == -signal.SIGKILL and not victim.alive and repr(victim) == f"{name}, ended"
+            )
         got = load(host, "http://server/", connections=1, seconds=0.2, worker="X-Worker")
         assert got.requests and set(got.per_worker) == {"worker 1", "worker 2"} - {name}
     with workers(SERVE, on=host) as again:  # the port is free at once
@@ -317,6 +319,24 @@ def test_workers_that_cannot_start(no_leaks, host):
         assert "RuntimeError: cannot serve" in group[0].output()
     with pytest.raises(ValueError, match='expected how to be "accept" or "reuseport"'):
         workers(SERVE, on=host, how="fork")
+
+
+def test_workers_are_sent_their_source(no_leaks, host):
+    with workers("serve", on=host, count=2, code=WORKER) as group, host.connect("server", 80) as one:
+        one.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        assert b"X-Worker: worker" in one.recv(9999) and len(group) == 2
+    with workers("fails", on=host, count=1, code=WORKER) as group:
+        until(lambda: not group[0].alive, "it raises")
+        assert 'raise RuntimeError("cannot serve")' in group[0].output(), "the traceback shows the line"
+    for function, code, kind, said in [
+        ("nothing", WORKER, LabError, "worker 1 ended before it could serve: .*AttributeError"),
+        ("serve", "def serve(:", LabError, "worker 1 ended before it could serve: .*SyntaxError"),
+        ("worker.py:serve", WORKER, ValueError, 'or with code=… just its name, "serve"'),
+        ("serve", b"pass", ValueError, "expected code to be Python source text"),
+        ("serve", "#" * 50_000, ValueError, "of at most 40,000 bytes"),
+    ]:
+        with pytest.raises(kind, match=f"(?s){said}"):
+            workers(function, on=host, code=code)
 
 
 def test_workers_end_with_their_network(no_leaks, link):

@@ -190,7 +190,7 @@ def test_public_names_are_there(name):
 
 
 def test_unknown_name():
-    with pytest.raises(AttributeError, match="labs has no 'netwerk'; it has Capture"):
+    with pytest.raises(AttributeError, match="labs has no 'netwerk'; it has Bars, Capture"):
         _ = labs.netwerk
 
 
@@ -236,7 +236,7 @@ def test_source(name, title, has):
 def test_source_of_what_is_not_there():
     with pytest.raises(LookupError, match="labs has no 'netwrok.cable'; did you mean network.cable"):
         source("netwrok.cable")
-    with pytest.raises(LookupError, match="it has Capture, "):
+    with pytest.raises(LookupError, match="it has Bars, Capture, "):
         source("☃")
     for thing in (len, json, 3, "Capture.__module__"):
         with pytest.raises(TypeError, match="expected something of labs"):

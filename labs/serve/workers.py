@@ -3,8 +3,9 @@
     how="accept"      one listening socket that all inherit, each calls accept(2): one queue, whoever is free takes the next
     how="reuseport"   a listening socket for each on the same port (SO_REUSEPORT, socket(7)): a queue each, the kernel deals
 
-A worker is a process of its own inside the host, so it has an interpreter of its own.  What it runs must be importable: a
-function in a module or in a file ("worker.py:serve"), called with the listening socket and the worker's name.
+A worker is a process of its own inside the host, with an interpreter of its own: it knows nothing of the notebook's functions.
+What it runs is a function in a module, in a file ("worker.py:serve"), or in source text that it is sent (code=…), called with
+the listening socket and the worker's name.
 Chapter 22-single-listener-multiple-workers.
 """
 
@@ -24,20 +25,23 @@ __all__ = ["Worker", "Workers", "main", "workers"]
 ROOT = str(Path(__file__).resolve().parents[2])
 BOOT = "import sys; sys.path.append(sys.argv[1]); from labs.serve.workers import main; main(*sys.argv[2:])"
 START_WITHIN = 15.0  # seconds
+MOST_CODE = 40_000  # bytes; it travels in one message to the lab process, and in one argument of a program
 
 
-def workers(function, on, port=80, count=2, how="accept", backlog=128):
+def workers(function, on, port=80, count=2, how="accept", backlog=128, code=None):
     """Start `count` workers that serve a port of the host `on`: Workers, all of them ready.
 
-    function: "module:function" or "file.py:function"; it gets (listening socket, name), and serves until it is killed.
-    Raises LabError with what a worker said if one did not start.
+    function: "module:function" or "file.py:function"; with code=source text, the name of a function in it.  It gets (listening
+    socket, name), and serves until it is killed.  Raises LabError with what a worker said if one did not start.
     """
     module, colon, name = function.rpartition(":") if isinstance(function, str) else ("", "", "")
-    if not colon or not re.fullmatch(r"[A-Za-z_]\w*", name):
+    if bool(colon) == (code is not None) or not re.fullmatch(r"[A-Za-z_]\w*", name):
         raise ValueError(
             'expected a function that a new process can import, such as "worker.py:serve" or "package.module:serve", '
-            f"got {function!r}"
+            f'or with code=… just its name, "serve"; got {function!r}'
         )
+    if code is not None and (not isinstance(code, str) or len(code.encode()) > MOST_CODE):
+        raise ValueError(f"expected code to be Python source text of at most {MOST_CODE:,} bytes, got {type(code).__name__}")
     if module.endswith(".py") and not os.path.isfile(module):
         raise ValueError(f"expected a file that exists, got {module!r}; this notebook runs in {os.getcwd()!r}")
     if how not in ("accept", "reuseport"):
@@ -58,6 +62,7 @@ def workers(function, on, port=80, count=2, how="accept", backlog=128):
                     os.path.abspath(module) if module.endswith(".py") else module,
                     name,
                     listening[index],
+                    code or "",
                 )
             )
         group.port = listening[0].getsockname()[1]
@@ -83,13 +88,14 @@ def _reuseport(host, port, backlog):
 
 
 class Worker:
-    """A worker process.  name; pid, as the machine counts; kill(), output(), alive."""
+    """A worker process.  name; pid, as the machine counts; kill(), wait(), output(), alive."""
 
-    def __init__(self, host, name, module, function, listening):
+    def __init__(self, host, name, module, function, listening, code=""):
         self.name = name
         self._ready, theirs = os.pipe()  # it writes a byte when it can serve; when it ends, the pipe ends
         try:
-            self._program = host.run([sys.executable, "-c", BOOT, ROOT, module, function, name], sockets=[listening, theirs])
+            command = [sys.executable, "-c", BOOT, ROOT, module, function, name, code]
+            self._program = host.run(command, sockets=[listening, theirs])
         except BaseException:
             os.close(self._ready)
             raise
@@ -123,6 +129,10 @@ class Worker:
         self._program.kill(signal)
         if signal == signals.SIGKILL:
             self._program.wait(timeout)
+
+    def wait(self, timeout=5.0):
+        """Wait until it has ended, by whatever cause; returns its exit status, negative: the signal.  TimeoutError."""
+        return self._program.wait(timeout)
 
     def output(self):
         """What it has written so far."""
@@ -158,12 +168,17 @@ class Workers(list):
         self.close()
 
 
-def main(module, function, name):
+def main(module, function, name, code):
     """What a worker process runs: descriptor 3 is its listening socket, 4 the pipe on which it says that it is ready."""
-    import importlib
     import importlib.util
+    import linecache
+    import types
 
-    if module.endswith(".py"):
+    if code:
+        loaded = types.ModuleType("worker")
+        linecache.cache["worker.py"] = len(code), None, code.splitlines(True), "worker.py"  # tracebacks show lines from there
+        exec(compile(code, "worker.py", "exec"), loaded.__dict__)
+    elif module.endswith(".py"):
         found = importlib.util.spec_from_file_location(Path(module).stem, module)
         sys.path.insert(0, os.path.dirname(module))
         loaded = importlib.util.module_from_spec(found)
@@ -175,4 +190,9 @@ def main(module, function, name):
     listening.setblocking(True)
     os.write(4, b"+")
     os.close(4)
-    serve(listening, name)
+    try:
+        serve(listening, name)
+    except Exception:
+        import traceback  # which reads linecache; before 3.13 the interpreter's own report does not
+
+        sys.exit(traceback.format_exc())

@@ -85,7 +85,7 @@ def _bars_plan(sheet, axis, events):
         room = sheet.measure(words, 9.5)
         x = b + 7
         if x + room > WIDTH - 10:
-            x = a - 7 - room if a - 7 - room > LEFT else max(WIDTH - 10 - room, LEFT)
+            x = a - 7 - room if a - 7 - room > LEFT else max(min(WIDTH - 10, b - 7) - room, LEFT)
         row = _place(rows, min(a, x) - 6, max(b, x + room) + 6)
         if row is not None:
             plan.append((event, row, words, x))
