@@ -14,5 +14,6 @@ from .tradeoff import Tradeoff
 from .view import View
 
 __all__ = [
-    "Bars", "ByteMap", "Dialogue", "Dots", "Gauge", "Ladder", "Lanes", "Layers", "Names", "States", "Tradeoff", "View", "one_line",
+    "Bars", "ByteMap", "Dialogue", "Dots", "Gauge", "Ladder", "Lanes", "Layers", "Names", "States", "Tradeoff", "View",
+    "one_line",
 ]  # fmt: skip
