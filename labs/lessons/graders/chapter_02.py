@@ -155,7 +155,7 @@ class Events(Exercise):
     hints = (
         "Keep all events in a list; the number of an event is its place in it. Nothing is ever “handed out”.",
         "A question with after=3 is answered by events[3:]. It waits only as long as that is empty.",
-        "asyncio.Condition: publish under `async with changed`, notify_all(); read: asyncio.wait_for(changed.wait_for(…), …).",
+        "asyncio.Condition: publish under `async with changed`, then notify_all(); read: asyncio.wait_for(changed.wait_for(…)).",
     )
 
     def grade(self, function):
