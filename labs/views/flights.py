@@ -109,10 +109,12 @@ def _ladder(sheet, session, left, width, y):
         other = next((name for name in posts if name != host), host)
         colour = palette.SOFT if quiet else session.colour(host)
         sheet.arrow(posts[host], y(sent), posts[other], y(arrived), colour, 1.2 if quiet else 1.8)
-        lines = sheet.wrap(words, width - 2 * MARGIN - 60, 9, 3)
+        handshake = words.removesuffix("application data").rstrip(", ")
+        lines = sheet.wrap(handshake, width - 2 * MARGIN - 60, 9, 3) if handshake else []
+        lines += ["application data"] if handshake != words else []
         middle = (y(sent) + y(arrived)) / 2
         for row, line in enumerate(lines):
-            ground = palette.LAYER[7] if "application data" in words else palette.PAPER
+            ground = palette.LAYER[7] if line == "application data" else palette.PAPER
             sheet.text(
                 left + width / 2,
                 middle + 4 + (row - (len(lines) - 1) / 2) * 15,

@@ -1,11 +1,13 @@
 """Plausible wrong answers to the exercises of chapter 16; each must get feedback of its own."""
 
 # %% 16-negotiated: believes the legacy version
+from labs.decode.tls import records
 def negotiated(up, down):
     hello, answer = (messages(stream[5 : 5 + records(stream)[0].length])[0] for stream in (up, down))
     return answer["Legacy Version"], answer["Cipher Suite"], hello["Host Name"]
 labs.exercise("16-negotiated").check(negotiated)
 # %% 16-negotiated: takes the first suite that the client offers
+from labs.decode.tls import records
 def negotiated(up, down):
     hello, answer = (messages(stream[5 : 5 + records(stream)[0].length])[0] for stream in (up, down))
     return answer["Selected Version"], hello["Cipher Suites"][0], hello["Host Name"]
