@@ -150,14 +150,14 @@ def test_requests_that_are_never_answered_count(host):
 )
 def test_what_servers_do(host, answer, close, why, statuses):
     with serve(answering(answer, close), on=host):
-        got = load(host, "http://server/", connections=2, seconds=0.2)
+        got = load(host, "http://server/", connections=2, seconds=0.4)
     if answer is OK:
         why = set(got.why) & {"closed", "reset"}
     assert (
         set(got.why) == why
         and set(got.statuses) == statuses
         and (got.requests > 3) == bool(statuses)
-        and (got.errors > 3 or not why or statuses)
+        and (got.errors > 2 or not why or statuses)  # both connections, and one of them again
     )
 
 

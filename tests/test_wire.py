@@ -55,7 +55,7 @@ def test_delay(network):
         began = time.perf_counter()
         ours.sendall(b"x"), theirs.recv(1), theirs.sendall(b"y"), ours.recv(1)
         took.append(time.perf_counter() - began)
-    assert min(took) >= 0.02 and statistics.median(took) < 0.03
+    assert 0.02 <= min(took) < 0.03, "never sooner; and not later, when nothing else keeps the machine busy: the best of nine"
     with net.capture() as cap:
         ours.sendall(b"z")
     assert all(f.arrivals[0].time - f.time >= 10_000_000 for f in cap), "what is on its way at the end belongs to the capture"
