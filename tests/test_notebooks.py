@@ -99,7 +99,10 @@ def nbval(path, link, tmp_path, data=None, without="", mark=None, before=()):
     elif link == "relay":
         warnings.warn("NOT RUN: link relay in a restricted process (unshare or setpriv fail here); forced instead", stacklevel=2)
     command = [*before, *command]
-    done = subprocess.run(command, env=env, cwd=path.parent, capture_output=True, text=True, timeout=NOTEBOOK_TIMEOUT)
+    for _ in range(2):
+        done = subprocess.run(command, env=env, cwd=path.parent, capture_output=True, text=True, timeout=NOTEBOOK_TIMEOUT)
+        if not never_came_up(done.stdout):
+            break
     cells = {}
     if report.exists():
         for case in xml.parse(report).iter("testcase"):
@@ -120,16 +123,26 @@ def run(notebook, folder, link, data=None, allow_errors=False, without=""):
     """Execute in a fresh kernel; the outputs go into `notebook`."""
     from nbclient import NotebookClient
 
-    client = NotebookClient(
-        notebook,
-        timeout=CELL_TIMEOUT,
-        kernel_name="python3",
-        resources={"metadata": {"path": str(folder)}},
-        coalesce_streams=True,
-        allow_errors=allow_errors,
-    )
-    client.execute(env=environment(link, data, without), stderr=subprocess.DEVNULL)
-    return notebook
+    for last in (False, True):
+        client = NotebookClient(
+            notebook,
+            timeout=CELL_TIMEOUT,
+            kernel_name="python3",
+            resources={"metadata": {"path": str(folder)}},
+            coalesce_streams=True,
+            allow_errors=allow_errors,
+        )
+        try:
+            client.execute(env=environment(link, data, without), stderr=subprocess.DEVNULL)
+            return notebook
+        except RuntimeError as error:
+            if last or not never_came_up(str(error)):
+                raise
+
+
+def never_came_up(text):
+    """Whether a kernel did not even start: jupyter_client chooses its ports and lets them go, and somebody may be faster."""
+    return "Kernel didn't respond in" in text or "Kernel died before replying to kernel_info" in text
 
 
 @functools.cache
