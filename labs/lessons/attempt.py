@@ -19,7 +19,7 @@ class Attempt:
     """Live as long as all goes well; one for each run of a chapter's set-up cell."""
 
     def __init__(self, shell, files):
-        self.shell, self.files, self.going, self.done, self.why = shell, files, True, [], None
+        self.shell, self.files, self.going, self.done = shell, files, True, []
         self.captures = {}  # file → the recorded capture with live bytes
 
     def play(self, source, cell):
@@ -35,8 +35,7 @@ class Attempt:
             if _texts_shown(shown) != _texts_recorded(cell["outputs"]):
                 raise Misfit("another output than in the recording")
             values = {name: self._merge(record, names.get(name)) for name, record in cell["restore"].items()}
-        except Exception as error:
-            self.why = error
+        except Exception:  # whatever it was, the recording goes on from here
             self.end()
             return False
         names.update(values)
