@@ -35,6 +35,8 @@ IGNORED = re.compile(r"^# output not compared: \S.*$", re.M)  # the reason, wher
 CHECK = re.compile(r"""labs\.exercise\(["']([\w-]+)["']\)\.check\(""")
 FOLDED = re.compile(r"<details>\s*<summary>([^<]*)</summary>(.*?)</details>", re.S)
 CODE = re.compile(r"```python\n(.*?)```", re.S)
+# pytest without what nbval has no use for, which were half of its time: plugins, and jsonschema's grammar of addresses.
+PYTEST = "import sys; sys.modules['rfc3987_syntax'] = None; import pytest; sys.exit(pytest.main())"
 # No capabilities and no user namespaces, as in a hardened container.
 RESTRICT = (
     "echo 0 > /proc/sys/user/max_user_namespaces && "
@@ -89,10 +91,10 @@ def nbval(path, link, tmp_path, data=None, without="", mark=None, before=()):
     mark: "NAME=value" for the environment of its processes; before: the command that runs it, setpriv say.
     """
     report = tmp_path / f"{path.stem}-{link}.xml"
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--color=no", "--nbval", "--nbval-current-env"]
-    command += ["--nbval-sanitize-with", str(SANITIZE), "--nbval-cell-timeout", str(CELL_TIMEOUT)]
+    command = [sys.executable, "-c", PYTEST, "-p", "nbval.plugin", "-p", "no:cacheprovider", "-q", "--color=no"]
+    command += ["--nbval", "--nbval-current-env", "--nbval-sanitize-with", str(SANITIZE), "--nbval-cell-timeout", str(CELL_TIMEOUT)]
     command += ["--junitxml", str(report), "--rootdir", str(path.parent), "-c", os.devnull, str(path)]
-    env = environment(link, data, without) | dict([mark.split("=")] if mark else ())
+    env = environment(link, data, without) | dict([mark.split("=")] if mark else ()) | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     if link == "relay" and restricted():
         del env["LABS_LINK"]  # it must come to "relay" by itself
         command = [*restricted(), *command]

@@ -54,8 +54,7 @@ class Generator:
 
     def run(self):
         gc.disable()  # nothing here is cyclic
-        self.begin = look = now()
-        self.end = self.begin + self.length
+        look = self.begin_at(now())
         while True:
             time = now()
             if time >= look or self.rate or self.closed or self.idle or time >= self.end:
@@ -69,6 +68,10 @@ class Generator:
                     return self.result(time)
             for fd, _ in self.ready(time):
                 self.event(self.of[fd])
+
+    def begin_at(self, time):
+        self.begin, self.end = time, time + self.length
+        return time
 
     def finished(self, time):
         if len(self.done) + sum(self.errors.values()) >= self.most:
@@ -148,6 +151,8 @@ class Generator:
     def connected(self, connection):
         if code := connection.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
             return self.fail(connection, name_of(code))
+        if not (self.begun or self.errors or self.rate):  # the handshakes of a closed loop are not part of the run
+            self.begin_at(now())
         connection.retry = 0
         self.poll.modify(connection.fd, select.EPOLLIN)
         self.idle.append(connection)
@@ -214,7 +219,7 @@ class Generator:
         for _, _, _, (status, _) in self.done:
             statuses[status] = statuses.get(status, 0) + 1
         return {
-            "seconds": min(time - self.begin, self.length) / 1e9,
+            "seconds": ((min(time, self.end) if self.rate else time) - self.begin) / 1e9,
             "starts": [(due - self.begin) // 1000 for due, _, _, _ in self.done],
             "latencies": [(answered - due) // 1000 for due, answered, _, _ in self.done],
             "connection_of": [index for _, _, index, _ in self.done],

@@ -55,9 +55,9 @@ class Load:
     """What a load run saw.
 
     requests: answered; errors: not answered, for whatever reason in `why`; statuses: how often each status came;
-    seconds: how long requests were begun; starts, latencies: seconds, one for each answered request, in the order of the
-    answers (starts from the beginning of the run: when it was sent or, with a rate, due); connection_of, worker_of: who
-    carried, who answered each.
+    seconds: from when it could send to its end or, with a rate, as long as requests were due; starts, latencies: seconds, one
+    for each answered request, in the order of the answers (starts from the beginning of the run: when it was sent or, with a
+    rate, due); connection_of, worker_of: who carried, who answered each.
     """
 
     def __init__(self, seconds, starts, latencies, connection_of, worker_of, workers, errors, statuses, rate, connections):
