@@ -52,9 +52,9 @@ class Cable:
         lab.number += 1
         target = self.target(frame, source)
         if self.plain:
-            if lab.captures:
-                lab.log(now(), lab.number, source, target, CROSSED, frame)
+            time = now()
             self.hand_over(frame, source, target)
+            lab.log(time, lab.number, source, target, CROSSED, frame)  # while the receiver reads, so that it waits for no capture
             return
         lab.log(now(), lab.number, source, target, SENT, frame)
         for listener in self.listeners:
