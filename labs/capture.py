@@ -53,16 +53,17 @@ class Capture:
     def __init__(self, frames, hosts, names, origin, missed=0, cards=()):
         self._frames, self.hosts, self.names, self.origin, self.missed = frames, tuple(hosts), dict(names), origin, missed
         self.cards = tuple(cards)  # (host, wire, MAC, addresses)
-        self._live = None
+        self._live = self._on_loopback = None
 
     @classmethod
     def of(cls, network):
         """A capture of a network that begins with the `with` statement."""
         cards = [(host.name, card.wire, card.mac, card.addresses) for host in network.hosts for card in host.cards]
-        origin = "layers 5 to 7 live, below redrawn" if network.link == "relay" else f"live, {network.link}"
+        relayed = network.link in ("relay", "loopback")
+        origin = "layers 5 to 7 live, below redrawn" if relayed else f"live, {network.link}"
         made = cls([], [host.name for host in network.hosts], names_of(cards), origin, 0, cards)
         make = partial(_frame, made.names, made.origin)
-        made._live = network._lab.watch(make) if network.link == "relay" else _Live(network, cards, make)
+        made._live = network._lab.watch(make) if relayed else _Live(network, cards, make)
         return made
 
     def __enter__(self):
@@ -74,6 +75,7 @@ class Capture:
     def __exit__(self, kind, *_):
         try:
             self._frames, self.missed = self._live.end()
+            self._on_loopback = self._live.on_loopback()
         finally:
             self._live = None
 
@@ -120,6 +122,13 @@ class Capture:
     def where(self, predicate):
         """The frames for which predicate(frame) is true, as a Capture: cap.where(lambda f: f.syn)."""
         return self._with([frame for frame in self.frames if predicate(frame)])
+
+    @property
+    def on_loopback(self):
+        """What the machine's `lo` carried meanwhile, as a Capture: on the link "loopback" alone, see labs.network.loopback."""
+        if self._on_loopback is None:
+            raise LabError('only a capture that was made on the link "loopback", and has ended, has frames of lo')
+        return self._on_loopback
 
     @property
     def packets(self):
@@ -206,6 +215,9 @@ class _Live:
                 return found
             self.network._lab.ask("more", number=self.number, timeout=left)
         raise LabError(f"no frame came within {timeout:g} s for which {getattr(match, '__name__', 'the function')} is true")
+
+    def on_loopback(self):
+        return None
 
     def end(self):
         try:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from conftest import not_run
@@ -318,6 +319,27 @@ def test_workers_that_cannot_start(no_leaks, host):
         assert "RuntimeError: cannot serve" in group[0].output()
     with pytest.raises(ValueError, match='expected how to be "accept" or "reuseport"'):
         workers(SERVE, on=host, how="fork")
+
+
+def test_the_cpu_time_of_a_worker(no_leaks, host):
+    """It agrees with the kernel's table, which counts in hundredths of a second, and counts all threads."""
+    spin = """
+def serve(listening, name):
+    import threading, time
+    def spin():
+        while time.process_time() < 0.3:
+            pass
+    for thread in [threading.Thread(target=spin) for _ in range(2)]:
+        thread.start()
+"""
+    with workers("serve", on=host, count=1, code=spin + "    listening.accept()\n") as (one,):
+        until(lambda: one.cpu_time > 0.3, "it computes")
+        fields = Path(f"/proc/{one.pid}/stat").read_text().rpartition(")")[2].split()
+        kernel = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        assert one.cpu_time - 0.1 < kernel < one.cpu_time + 0.03
+        one.kill()
+        with pytest.raises(LabError, match="worker 1 has ended; read its cpu_time while it runs"):
+            one.cpu_time  # noqa: B018
 
 
 def test_workers_are_sent_their_source(no_leaks, host):

@@ -247,7 +247,7 @@ def test_daemons_end_with_the_network(net):
         (("a", "b"), {"delay": float("nan")}, "expected a delay from 0 to 10 seconds one way, got nan"),
         (("a", "b"), {"loss": 2}, "expected a loss from 0 .none. to 1 .every frame., got 2"),
         (("a", "b"), {"rate": 1}, "expected a rate of 1000 bits a second or more, or None, got 1"),
-        (("a", "b"), {"link": "pigeon"}, "expected link='tap', 'veth' or 'relay', got 'pigeon'"),
+        (("a", "b"), {"link": "pigeon"}, "expected link='tap', 'veth', 'loopback' or 'relay', got 'pigeon'"),
         (("a", "b"), {"log_limit": "much"}, "expected log_limit in bytes, got 'much'"),
     ],
 )
@@ -313,7 +313,7 @@ def test_a_forced_link_that_cannot_be(monkeypatch):
         with pytest.raises(LabError, match="LABS_LINK=tap was asked for, but this machine cannot: .*/dev/net/tun; labs.doctor"):
             labs.network("a", "b")
         monkeypatch.setenv("LABS_LINK", "pigeon")
-        with pytest.raises(LabError, match="expected LABS_LINK to be one of tap, veth, relay, recording, got 'pigeon'"):
+        with pytest.raises(LabError, match="expected LABS_LINK to be one of tap, veth, loopback, relay, recording, got 'pigeon'"):
             labs.network("a", "b")
     finally:
         links.choose.cache_clear()

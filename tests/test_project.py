@@ -291,6 +291,7 @@ def test_report(monkeypatch):
         "tap             no: /dev/net/tun has mode 0600, so you may not open it\n"
         "                to get it: sudo chmod 0666 /dev/net/tun, as distributions have it\n"
         "veth            works: real TCP/IP stacks; the lab joins two cables of the kernel\n"
+        "loopback        works: as the relay, and the frames of lo besides\n"
         "relay           works: your programs' bytes live; layers 2 to 4 redrawn, or recorded\n"
         "recording       works: what live cells showed when the course was recorded\n"
         "in use          veth\n"

@@ -50,8 +50,8 @@ def chapter(slug):
 
     replay.end(slug)  # of an earlier run of this cell
     shows = SHOWS.get(link, "")
-    if link in ("relay", "recording"):
-        if not replay.begin(slug, live=link == "relay") and link == "recording":
+    if link in ("loopback", "relay", "recording"):
+        if not replay.begin(slug, live=link != "recording") and link == "recording":
             shows = "no live network here, and no recording of this chapter"
     elif os.environ.get("LABS_RECORD"):
         from labs.lessons import recorder

@@ -41,7 +41,9 @@ def overlay(recorded, live):
             live.origin,
         )
         frames.append(made)
-    return Capture(frames, recorded.hosts, recorded.names, live.origin, recorded.missed, recorded.cards)
+    made = Capture(frames, recorded.hosts, recorded.names, live.origin, recorded.missed, recorded.cards)
+    made._on_loopback = live._on_loopback
+    return made
 
 
 def _names(stream):

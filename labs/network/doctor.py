@@ -15,6 +15,8 @@ import textwrap
 from dataclasses import dataclass, field
 from importlib import metadata
 
+from labs.network.links import LINKS
+
 __all__ = ["Evidence", "Report", "diagnose", "doctor", "examine"]
 
 # What the lab process does first, one call at a time (labs.network.process.isolate); prints the step that failed, and errno.
@@ -66,6 +68,8 @@ def diagnose(link, seen):
     """Why `link` does not work, and how to get it: two texts, empty where it works."""
     if link in ("relay", "recording") or not seen.why_not.get(link):
         return "", ""
+    if link == "loopback":
+        return "a packet socket on lo needs Linux and CAP_NET_RAW, which root has in most containers", ""
     if seen.system != "Linux":
         name = {"Darwin": "macOS"}.get(seen.system, seen.system)
         way = "WSL 2 (wsl --install)" if name == "Windows" else "a Linux virtual machine or container"
@@ -223,7 +227,7 @@ class Report:
 
     def __init__(self, seen):
         self.seen = seen
-        self.links = {link: diagnose(link, seen)[0] for link in ("tap", "veth", "relay", "recording")}
+        self.links = {link: diagnose(link, seen)[0] for link in LINKS}
 
     @property
     def text(self):
@@ -231,6 +235,7 @@ class Report:
         shows = {
             "tap": "real TCP/IP stacks; the lab is the cable between them",
             "veth": "real TCP/IP stacks; the lab joins two cables of the kernel",
+            "loopback": "as the relay, and the frames of lo besides",
             "relay": "your programs' bytes live; layers 2 to 4 redrawn, or recorded",
             "recording": "what live cells showed when the course was recorded",
         }

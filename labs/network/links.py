@@ -1,7 +1,8 @@
 """Which link carries the frames on this machine: the best one that works, tried once.
 
 tap: a user namespace and /dev/net/tun.  veth: a user namespace.  relay: nothing; programs' bytes are live, layers 2 to 4 are
-redrawn.  recording: nothing; what the cells did elsewhere is shown.  LABS_LINK=tap, veth, relay or recording forces one.
+redrawn.  loopback: CAP_NET_RAW; a relay, and the frames that `lo` carried besides.  recording: nothing; what the cells did
+elsewhere is shown.  LABS_LINK=tap, veth, loopback, relay or recording forces one.
 """
 
 import functools
@@ -12,7 +13,7 @@ from labs.network.topology import plan
 
 __all__ = ["LINKS", "choose", "make_plan", "why_not"]
 
-LINKS = ("tap", "veth", "relay", "recording")
+LINKS = ("tap", "veth", "loopback", "relay", "recording")
 
 
 def make_plan(row, link, mtu=1500, ipv6=False, wire=None, log_limit=256 << 20):
@@ -33,6 +34,10 @@ def why_not(link):
     """Why this machine cannot carry frames over `link`: "" if it can.  Makes two hosts and lets them go (about 50 ms)."""
     if link in ("relay", "recording"):
         return ""
+    if link == "loopback":
+        from labs.network import loopback  # late: it is the third choice
+
+        return loopback.why_not()
     if not hasattr(os, "memfd_create"):
         return "it needs Linux"
     try:

@@ -10,7 +10,7 @@ __all__ = ["Network", "network"]
 
 def parts_of(link):
     """What carries a network on this link, and what its hosts are made of."""
-    if link == "relay":
+    if link in ("relay", "loopback"):
         from labs.network.relay import Relay, RelayHost  # late: only machines without namespaces need it
 
         return Relay, RelayHost
@@ -89,7 +89,8 @@ def network(*row, delay=0.0, loss=0.0, rate=None, mtu=1500, ipv6=False, link=Non
     """Hosts on a wire: network("client", "server").  Three or more share a switch; labs.router("r1") in the row joins two wires.
 
     delay: seconds one way; loss: 0 to 1; rate: bits a second or None; mtu: bytes, one number or one a wire; ipv6: give
-    fd00:: addresses, too; link: "tap", "veth" or "relay" (default: the best that works); log_limit: bytes that captures may keep.
+    fd00:: addresses, too; link: "tap", "veth", "loopback", "relay" (default: the best that works); log_limit: bytes that
+    captures may keep.
     Addresses: wire n is 10.0.n.0/24, hosts from .1 up, routers from .254 down; MACs count from 02:00:00:00:00:01.
     Raises ValueError for a row that cannot be, LabError where this machine has no live network.
     """
@@ -99,8 +100,8 @@ def network(*row, delay=0.0, loss=0.0, rate=None, mtu=1500, ipv6=False, link=Non
         raise LabError(
             f"this machine has no live network (tap: {why_not('tap')}; veth: {why_not('veth')}); labs.doctor() says more"
         )
-    if link not in ("tap", "veth", "relay"):
-        raise ValueError(f"expected link='tap', 'veth' or 'relay', got {link!r}")
+    if link not in ("tap", "veth", "loopback", "relay"):
+        raise ValueError(f"expected link='tap', 'veth', 'loopback' or 'relay', got {link!r}")
     if not isinstance(log_limit, int) or log_limit < 0:
         raise ValueError(f"expected log_limit in bytes, got {log_limit!r}")
     try:

@@ -33,6 +33,17 @@ class Passing:
         self.loop.run_until_complete(_end_tasks())
         self.loop.close()
 
+    def call(self, function):
+        """Let the thread call function(); what it returns."""
+
+        async def called():
+            return function()
+
+        return asyncio.run_coroutine_threadsafe(called(), self.loop).result(SETTLED)
+
+    def read_when_ready(self, sock, function):
+        self.call(lambda: self.loop.add_reader(sock, function))
+
     def stop(self):
         self.loop.call_soon_threadsafe(self.loop.stop)
         if threading.current_thread() is not self.thread:
@@ -129,16 +140,17 @@ async def _end_tasks():
 
 
 class Watch:
-    """A capture that is running."""
+    """A capture that is running.  lo: a labs.network.loopback.Loopback, or None."""
 
-    def __init__(self, passing, hosts, make):
-        self.passing, self.hosts, self.make, self.start = passing, hosts, make, None
+    def __init__(self, passing, hosts, make, lo=None):
+        self.passing, self.hosts, self.make, self.start, self.lo = passing, hosts, make, None, lo
 
     def begin(self):
         if self.start is not None:
             raise LabError("this capture runs already")
         self.passing.settle()
         self.start = len(self.passing.events)
+        self.lo_start = len(self.lo.seen) if self.lo else 0
 
     def so_far(self):
         if self.start is None:
@@ -163,3 +175,6 @@ class Watch:
 
     def end(self):
         return self.so_far()
+
+    def on_loopback(self):
+        return self.lo.capture(self.lo_start) if self.lo else None

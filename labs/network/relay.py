@@ -13,6 +13,7 @@ import weakref
 from labs.network.channel import LabError
 from labs.network.host import Host, check_port, in_use, refused
 from labs.network.kernel import SocketRow, SocketTable
+from labs.network.loopback import Loopback
 from labs.network.passing import Passing, Watch
 from labs.network.redraw import Connection, End
 
@@ -48,8 +49,13 @@ class Relay:
         self.listening = {}  # (address, port) → (where it listens in truth, who calls there: true address → address in the lab)
         self.at_close = []
         self.passing = Passing(plan["wire"].get("delay", 0.0))
+        try:
+            self.lo = Loopback(self.passing) if plan["link"] == "loopback" else None
+        except BaseException:
+            self.passing.stop()
+            raise
         RUNNING.add(self)
-        self._close = weakref.finalize(self, _end, self.passing, self.at_close)
+        self._close = weakref.finalize(self, _end, self.passing, self.lo, self.at_close)
 
     @property
     def closed(self):
@@ -67,11 +73,25 @@ class Relay:
             raise NotOnThisLink(WHAT.get(do, do))
         return {"number": len(self.passing.events)}, ()
 
+    def pair(self, client, server):
+        """Two sockets of this process, joined over the loopback address: the program's, and the relay's end."""
+        with socket.create_server((HERE, 0)) as door:
+            ours = RelaySocket()
+            ours.bind((HERE, 0))
+            if self.lo:
+                self.lo.ends[ours.real[1]] = client, server
+            ours.connect(door.getsockname())
+            near, caller = door.accept()
+            if caller != ours.real:
+                near.close(), ours.close()
+                raise LabError("another program of this machine connected to the relay; try again")
+        return ours, near
+
     def watch(self, make):
         """What a running Capture reads from; make(raw, number=, time=, sender=, wire=) makes its frames."""
         if self.closed:
             raise LabError("this network is closed: there is no wire to capture; make another one with labs.network(…)")
-        return Watch(self.passing, [end.name for end in self.ends.values()], make)
+        return Watch(self.passing, [end.name for end in self.ends.values()], make, self.lo)
 
 
 def _end_of(host):
@@ -79,10 +99,12 @@ def _end_of(host):
     return End(host["name"], card["mac"], card["addresses"][0].split("/")[0])
 
 
-def _end(passing, at_close):
+def _end(passing, lo, at_close):
     while at_close:
         at_close.pop()()
     passing.stop()
+    if lo:
+        lo.close()
 
 
 class RelayHost(Host):
@@ -113,7 +135,7 @@ class RelayHost(Host):
         if target is None or target.name == self.name:
             raise NotOnThisLink("an address that no other host has")
         there, callers = self._lab.listening.get((address, port), (None, None))
-        ours, near = _pair()
+        ours, near = self._lab.pair(self.name, target.name)
         ours.own, ours.peer = (self.address, ours.real[1]), (address, port)
         connection = Connection(self._lab.ends[self.address], ours.real[1], target, port)
         far = socket.socket()
@@ -164,18 +186,6 @@ def _listens(address):
         except OSError:
             return True
     return False
-
-
-def _pair():
-    """Two sockets of this process, joined over the loopback address: the program's, and the relay's end."""
-    with socket.create_server((HERE, 0)) as door:
-        ours = RelaySocket()
-        ours.connect(door.getsockname())
-        near, caller = door.accept()
-        if caller != ours.real:
-            near.close(), ours.close()
-            raise LabError("another program of this machine connected to the relay; try again")
-    return ours, near
 
 
 class RelaySocket(socket.socket):

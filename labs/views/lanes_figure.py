@@ -7,7 +7,7 @@ from .draw import WIDTH, Sheet
 __all__ = ["draw"]
 
 LEFT, RIGHT = 150, 36  # room for the tracks' names, and behind the last event
-ROW, BAR, PAD = 22, 12, 14  # pixels: a row of bars, a bar, the space above and below a track
+ROW, BAR, PAD = 22, 15, 14  # pixels: a row of bars, a bar, the space above and below a track
 STEPS, WIRE = 56, 84  # heights of a track of levels, of the space between the first and the last host
 MOST_ROWS = 12
 
@@ -84,7 +84,9 @@ def _bars_plan(sheet, axis, events):
         words = sheet.fit(event["label"], 420, 9.5)
         room = sheet.measure(words, 9.5)
         x = b + 7
-        if x + room > WIDTH - 10:
+        if b - a > room + 14:  # inside, where it belongs
+            x = a + 7
+        elif x + room > WIDTH - 10:
             x = a - 7 - room if a - 7 - room > LEFT else max(min(WIDTH - 10, b - 7) - room, LEFT)
         row = _place(rows, min(a, x) - 6, max(b, x + room) + 6)
         if row is not None:
@@ -102,7 +104,7 @@ def _bars(sheet, axis, events, plan, y, height, hosts):
             colour = palette.HOSTS[3] if event["ends"] else palette.HOSTS[5]
             sheet.box(a, middle - BAR / 2, max(b - a, 3), BAR, fill=colour, order=3)
         over = a - 1 < x < b  # the words lie on their own bar
-        sheet.text(x, middle + 5, words, 9.5, palette.PAPER if over and b - a > 40 else palette.INK)
+        sheet.text(x, middle + (4 if over else 5), words, 9.5, palette.PAPER if over and b - a > 40 else palette.INK)
 
 
 # -- levels -------------------------------------------------------------------------------------------------------------------
