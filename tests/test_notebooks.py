@@ -36,8 +36,6 @@ IGNORED = re.compile(r"^# output not compared: \S.*$", re.M)  # the reason, wher
 CHECK = re.compile(r"""labs\.exercise\(["']([\w-]+)["']\)\.check\(""")
 FOLDED = re.compile(r"<details>\s*<summary>([^<]*)</summary>(.*?)</details>", re.S)
 CODE = re.compile(r"```python\n(.*?)```", re.S)
-# pytest without what nbval has no use for, which were half of its time: plugins, and jsonschema's grammar of addresses.
-PYTEST = "import sys; sys.modules['rfc3987_syntax'] = None; import pytest; sys.exit(pytest.main())"
 # No capabilities and no user namespaces, as in a hardened container.
 RESTRICT = (
     "echo 0 > /proc/sys/user/max_user_namespaces && "
@@ -92,20 +90,17 @@ def nbval(path, link, tmp_path, data=None, without="", mark=None, before=()):
     mark: "NAME=value" for the environment of its processes; before: the command that runs it, setpriv say.
     """
     report = tmp_path / f"{path.stem}-{link}.xml"
-    command = [sys.executable, "-c", PYTEST, "-p", "nbval.plugin", "-p", "no:cacheprovider", "-q", "--color=no", "--nbval"]
+    command = [sys.executable, str(ROOT / "tests" / "nbval_run.py"), "-p", "no:cacheprovider", "-q", "--color=no", "--nbval"]
     command += ["--nbval-current-env", "--nbval-sanitize-with", str(SANITIZE), "--nbval-cell-timeout", str(CELL_TIMEOUT)]
     command += ["--junitxml", str(report), "--rootdir", str(path.parent), "-c", os.devnull, str(path)]
-    env = environment(link, data, without) | dict([mark.split("=")] if mark else ()) | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    env = environment(link, data, without) | dict([mark.split("=")] if mark else ())
     if link == "relay" and restricted():
         del env["LABS_LINK"]  # it must come to "relay" by itself
         command = [*restricted(), *command]
     elif link == "relay":
         warnings.warn("NOT RUN: link relay in a restricted process (unshare or setpriv fail here); forced instead", stacklevel=2)
     command = [*before, *command]
-    for _ in range(2):
-        done = subprocess.run(command, env=env, cwd=path.parent, capture_output=True, text=True, timeout=NOTEBOOK_TIMEOUT)
-        if not never_came_up(done.stdout):
-            break
+    done = subprocess.run(command, env=env, cwd=path.parent, capture_output=True, text=True, timeout=NOTEBOOK_TIMEOUT)
     cells = {}
     if report.exists():
         for case in xml.parse(report).iter("testcase"):
