@@ -5,6 +5,7 @@ tshark or a missing link a failure: so it is where the project is built.
 """
 
 import collections
+import fcntl
 import os
 import warnings
 from pathlib import Path
@@ -20,6 +21,31 @@ REQUIRED = os.environ.get("LABS_REQUIRE_ORACLES") == "1"
 def not_run(what, why):
     """Skip with a reason, or fail where everything must run.  -ra (pyproject.toml) lists the reasons at the end."""
     (pytest.fail if REQUIRED else pytest.skip)(f"NOT RUN HERE  {what}: {why}")
+
+
+# ── who runs beside whom ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: item.get_closest_marker("alone") is None)  # first, so that others wait for it least
+
+
+@pytest.fixture(autouse=True)
+def place(request, tmp_path_factory):
+    """Where several processes run tests, a test marked `alone` waits until the others' tests have ended, and new ones wait for it.
+
+    It fills the machine by itself: what it shows would be another thing beside them.
+    """
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        yield
+        return
+    alone, folder = request.node.get_closest_marker("alone"), tmp_path_factory.getbasetemp().parent
+    with open(folder / "door", "w") as door, open(folder / "room", "w") as room:
+        fcntl.flock(door, fcntl.LOCK_EX)  # who waits to be alone keeps it shut
+        fcntl.flock(room, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        if not alone:
+            fcntl.flock(door, fcntl.LOCK_UN)
+        yield
 
 
 # ── stacks × links × notebooks ───────────────────────────────────────────────────────────────────────────────────────────

@@ -298,6 +298,7 @@ def marked(mark):
     return found
 
 
+@pytest.mark.alone
 def test_twelve_at_once_and_nothing_is_left(tmp_path, combination):
     """On tap: twelve kernels at the same time, as in a room of learners, until every notebook has run; within two seconds no
     process of theirs is left."""
