@@ -188,7 +188,7 @@ class _Live:
         lab = self.network._lab
         if lab.closed:
             raise LabError("this network is closed: there is no wire to capture; make another one with labs.network(…)")
-        self.epoch = time.time_ns() - time.monotonic_ns()
+        self.epoch = log.epoch()
         reply, _ = lab.ask("capture", change=1)
         self.fd = os.dup(lab.log)  # our own: what was captured stays readable if the network is closed meanwhile
         self.start, self.missed = reply["at"], reply["missed"]

@@ -32,7 +32,7 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(autouse=True)
 def place(request, tmp_path_factory):
-    """Where several processes run tests, a test marked `alone` waits until the others' tests have ended, and new ones wait for it.
+    """Where several processes run tests, one marked `alone` waits until the others' tests have ended, and new ones wait for it.
 
     It fills the machine by itself: what it shows would be another thing beside them.
     """

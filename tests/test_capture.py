@@ -4,6 +4,7 @@ import json
 import shutil
 import struct
 import subprocess
+from types import SimpleNamespace
 
 import pytest
 from conftest import not_run
@@ -269,3 +270,18 @@ def test_scapy_reads_the_same(net):
 
     assert [bytes(p) for p in cap.packets] == [f.raw for f in cap]
     assert [p[TCP].seq for p in cap.packets if TCP in p] == [f.seq for f in cap if f.protocol == "TCP"]
+
+
+def test_a_machine_that_stops_between_two_readings_does_not_shift_the_times(monkeypatch):
+    """What else happened at a time that time.time_ns() gave stays before or after a frame, as it was."""
+    from labs.network import log
+
+    passed, stops = [1_000], iter([0, 40_000_000, 0, 3_000_000] + 20 * [100])  # ns, between two readings
+
+    def reading(start):
+        passed[0] += next(stops)
+        return start + passed[0]
+
+    clocks = SimpleNamespace(monotonic_ns=lambda: reading(0), time_ns=lambda: reading(5_000_000_000))
+    monkeypatch.setattr(log, "clocks", clocks)
+    assert abs(log.epoch() - 5_000_000_000) <= 100

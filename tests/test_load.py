@@ -276,7 +276,7 @@ def test_workers_serve_one_port(no_leaks, host, how):
         )
         rows = [row for row in host.sockets() if row.state == "LISTEN"]
         assert len(rows) == (1 if how == "accept" else 2)
-        seen, deadline = set(), time.monotonic() + 20  # accept: one that has no CPU yet takes none; reuseport: by a hash of the ports
+        seen, deadline = set(), time.monotonic() + 20  # accept: who has no CPU yet takes none; reuseport: by a hash of the ports
         while len(seen) < 2 and time.monotonic() < deadline:
             with host.connect("server", 80) as one:
                 one.sendall(b"GET / HTTP/1.1\r\n\r\n")

@@ -1,6 +1,5 @@
 """The wire: what it does to frames when told to, and that it does nothing else."""
 
-import statistics
 import subprocess
 import sys
 import threading
@@ -90,14 +89,13 @@ def test_loss_is_repeatable(network):
 
 
 def test_rate_and_queue(net, mail):
-    """The rate holds over more than two seconds of waiting frames; what finds the queue full is lost, and says so."""
+    """No frame arrives before the rate allows it, and none waits much longer; what finds the queue full is lost, and says so."""
     send, heard = mail
     net.wire.rate = 1_000_000
     with net.capture() as cap:
         send(*[bytes(1458)] * 30)  # 1,500 bytes of frame: 12 ms each
-    arrived = [f.arrivals[0].time for f in cap]
-    gaps = [(b - a) / 1e6 for a, b in zip(arrived, arrived[1:])]
-    assert 12 * 29 <= (arrived[-1] - cap[0].time) / 1e6 and statistics.median(gaps) == pytest.approx(12, abs=2)
+    waited = [(f.arrivals[0].time - cap[0].time) / 1e6 for f in cap]
+    assert all(12 * number <= took for number, took in enumerate(waited, 1)) and waited[-1] < 12 * 30 + 1000, waited
     net.wire.queue = 5
     with net.capture() as cap:
         send(*[bytes(1458)] * 20)

@@ -6,8 +6,9 @@ that name it by its number.
 """
 
 import struct
+import time as clocks
 
-__all__ = ["ARRIVED", "CROSSED", "EVERYONE", "LOST", "SENT", "read", "record"]
+__all__ = ["ARRIVED", "CROSSED", "EVERYONE", "LOST", "SENT", "epoch", "read", "record"]
 
 _HEADER = struct.Struct("<QIHHBI")  # time (ns), frame number, card it came from, card it went to, kind, bytes that follow
 CROSSED, SENT, ARRIVED, LOST = range(4)
@@ -17,6 +18,18 @@ EVERYONE = 0xFFFF  # instead of a card: all others on the cable
 def record(time, number, source, target, kind, data=b""):
     """One record as bytes."""
     return _HEADER.pack(time, number, source, target, kind, len(data)) + data
+
+
+def epoch():
+    """The time of day (ns since 1970) at which the monotonic clock stood at 0: what to add to a record's time.
+
+    Two clocks cannot be read at once, and a busy machine may stop us between them: so the closest of several readings counts.
+    """
+    readings = []
+    for _ in range(5):
+        before, day, after = clocks.monotonic_ns(), clocks.time_ns(), clocks.monotonic_ns()
+        readings.append((after - before, day - (before + after) // 2))
+    return min(readings)[1]
 
 
 def read(log, cards, epoch, make):
