@@ -62,3 +62,21 @@ def test_hostile_words_and_flat_data():
         Dots().add("far", [1e9, 1e9 + 1], [1e-9, 1e9]),
     ):
         assert "\x1b" not in view.text + view.sentence and view.png()
+
+
+def test_kinds_have_their_colours_in_the_order_given():
+    """A host's bars have the colour that the host has in a ladder, even if the first host has no bar."""
+    import io
+
+    import matplotlib.image
+
+    from labs.views import palette
+
+    def colours(view):
+        pixels = (matplotlib.image.imread(io.BytesIO(view.png()))[..., :3] * 255).round().astype(int)
+        return {"#%02X%02X%02X" % tuple(pixel) for pixel in pixels.reshape(-1, 3)[::7].tolist()}
+
+    second = Bars(kinds=["client", "server"]).bar("", "server", 5, "server")
+    assert palette.HOSTS[1] in colours(second) and palette.HOSTS[0] not in colours(second)
+    assert palette.HOSTS[0] in colours(Bars().bar("", "server", 5, "server"))
+    assert Bars.from_record(second.to_record()).kinds == second.kinds == ["client", "server"]

@@ -346,6 +346,15 @@ def test_cell_lengths(path):
     assert statistics.median(lengths) <= 5
     assert sum(length <= 12 for length in lengths) >= 0.9 * len(lengths), sorted(lengths)
     assert max(lengths) <= 25
+    assert max(len(line) for cell in code_cells(load(path)) for line in cell.source.splitlines()) <= 122  # what a page is wide
+
+
+def test_map_and_readme_link_what_is_here():
+    """Chapter 00's map and the README have a link to every chapter that exists, and to no other."""
+    here = {path.name for path in NOTEBOOKS}
+    chapters = "\n".join(cell.source for cell in load(NOTEBOOKS[0]).cells if cell.cell_type == "markdown")
+    assert set(re.findall(r"\((\d\d-[\w-]+\.ipynb)\)", chapters)) == here - {NOTEBOOKS[0].name}
+    assert set(re.findall(r"\(notebooks/(\d\d-[\w-]+\.ipynb)\)", (ROOT / "README.md").read_text())) == here
 
 
 @each_notebook

@@ -18,12 +18,14 @@ class Bars(View):
 
     unit  what the numbers count: "requests a second"
     tell  "names": the text says what was measured; "values": it says the numbers, too
+    kinds which kinds of bars there are, so that each has its colour (net.hosts: that of the host); by default as they come
     """
 
-    def __init__(self, title=None, unit="", tell="names", origin=""):
+    def __init__(self, title=None, unit="", tell="names", origin="", kinds=()):
         if tell not in TELLS:
             raise ValueError(f"tell: expected one of {', '.join(TELLS)}; got {tell!r}")
         self.title, self.unit, self.tell, self.origin = title and escape.plain(title, 120), escape.plain(unit, 60), tell, origin
+        self.kinds = [escape.plain(kind, 40) for kind in kinds]
         self.rows = []  # dicts: group, name, value, kind, note
 
     def bar(self, group, name, value, kind="", note=""):
@@ -32,6 +34,8 @@ class Bars(View):
             raise ValueError(f"expected a number of at least 0 for the bar {name!r}, got {value!r}")
         words = {"group": escape.plain(group, 60), "name": escape.plain(name, 40), "kind": escape.plain(kind, 40)}
         self.rows.append({**words, "value": value, "note": escape.plain(note, 60)})
+        if words["kind"] not in self.kinds:
+            self.kinds.append(words["kind"])
         return self
 
     @property
@@ -44,14 +48,15 @@ class Bars(View):
 
     def to_record(self):
         """Everything as plain data for JSON."""
-        return {"title": self.title, "unit": self.unit, "tell": self.tell, "rows": [dict(row) for row in self.rows]}
+        rows = [dict(row) for row in self.rows]
+        return {"title": self.title, "unit": self.unit, "tell": self.tell, "kinds": list(self.kinds), "rows": rows}
 
     @classmethod
     def from_record(cls, record, origin="recorded"):
         """The Bars that `to_record` described."""
         if not isinstance(record, dict) or not isinstance(record.get("rows"), list):
             raise ValueError(f"expected a record as Bars.to_record() gives it, got {type(record).__name__}")
-        bars = cls(record["title"], record["unit"], record["tell"], origin)
+        bars = cls(record["title"], record["unit"], record["tell"], origin, record["kinds"])
         bars.rows = [dict(row) for row in record["rows"]]
         return bars
 

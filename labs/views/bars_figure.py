@@ -8,7 +8,6 @@ __all__ = ["draw"]
 
 LEFT, RIGHT = 210, 330  # room for the names, and for numbers and notes
 ROW, BAR, HEAD = 25, 16, 32  # pixels: a row, a bar, the name of a group
-COLOURS = (palette.HOSTS[0], palette.HOSTS[1], palette.HOSTS[2], palette.HOSTS[3], palette.HOSTS[4])
 
 
 def draw(bars):
@@ -23,7 +22,6 @@ def draw(bars):
         sheet.text(WIDTH / 2, top + 30, "Nothing was measured.", 11, palette.SOFT, "center")
         return sheet.figure
     most = max(row["value"] for row in bars.rows) or 1
-    kinds = list(dict.fromkeys(row["kind"] for row in bars.rows))
     y = top
     for place, group in enumerate(groups):
         mine = [row for row in bars.rows if row["group"] == group]
@@ -33,7 +31,7 @@ def draw(bars):
         if group:
             sheet.text(16, y + 22, group, 10.5, bold=True)
         for at, row in enumerate(mine):
-            _bar(sheet, row, y + head + at * ROW, most, COLOURS[kinds.index(row["kind"]) % len(COLOURS)])
+            _bar(sheet, row, y + head + at * ROW, most, palette.host_colour(bars.kinds.index(row["kind"])))
         sheet.line((LEFT, LEFT), (y + head, y + head + ROW * len(mine)), palette.INK, 1.0, order=4)
         y += head + ROW * len(mine)
     if bars.unit:
