@@ -94,7 +94,10 @@ def execute(python, env, notebook, folder):
     took = []
     client.on_cell_execute = lambda **_: took.append(-time.monotonic())
     client.on_cell_executed = lambda **_: took.append(took.pop() + time.monotonic())
-    client.execute(env=env, stderr=subprocess.DEVNULL)
+    try:
+        client.execute(env=env, stderr=subprocess.DEVNULL)
+    finally:
+        manager.shutdown_kernel(now=True)  # it is ours, so nbclient leaves it running
     return took
 
 

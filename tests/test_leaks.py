@@ -178,7 +178,8 @@ def test_a_program_started_by_the_notebook_keeps_nothing(net):
 
 NOTEBOOK = """
 import sys; sys.path.insert(0, sys.argv[1])
-import labs, os
+import labs, os, signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever starts the tests may ignore it, and children inherit that
 net = labs.network("client", "server", link=sys.argv[2])
 client, server = net
 listener = server.listen(80)
