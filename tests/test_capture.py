@@ -1,9 +1,11 @@
 """Captures: whole, in order, counted; written to pcapng and read back the same, whatever a file holds."""
 
 import json
+import os
 import shutil
 import struct
 import subprocess
+import tempfile
 from types import SimpleNamespace
 
 import pytest
@@ -285,3 +287,20 @@ def test_a_machine_that_stops_between_two_readings_does_not_shift_the_times(monk
     clocks = SimpleNamespace(monotonic_ns=lambda: reading(0), time_ns=lambda: reading(5_000_000_000))
     monkeypatch.setattr(log, "clocks", clocks)
     assert abs(log.epoch() - 5_000_000_000) <= 100
+
+
+def test_what_the_log_has_no_memory_for_is_counted():
+    """A write that fails costs its records, which are counted, and nothing that is written later."""
+    from labs.network.log import CROSSED
+    from labs.network.traffic import TOGETHER, Traffic
+
+    traffic = Traffic()
+    traffic.captures, traffic.log_limit, traffic.unwritten, traffic.logged, traffic.not_logged = 1, 1 << 20, [], 0, 0
+    with open("/dev/full", "wb", buffering=0) as full, tempfile.TemporaryFile(buffering=0) as good:
+        traffic.log_fd = full.fileno()
+        for number in range(TOGETHER + 3):
+            traffic.log(0, number, 0, 1, CROSSED, b"frame")
+        assert traffic.not_logged == TOGETHER and os.fstat(good.fileno()).st_size == 0
+        traffic.log_fd = good.fileno()
+        traffic.write_log()
+        assert os.fstat(good.fileno()).st_size == traffic.logged > 3 * 5 and traffic.not_logged == TOGETHER

@@ -27,6 +27,7 @@ class Lab(Hosts, Traffic, Programs):
     def __init__(self, plan, log):
         self.log_fd, self.log_limit = log, plan["log_limit"]
         self.logged, self.captures, self.number, self.not_logged, self.write_failures = 0, 0, 0, 0, 0
+        self.unwritten = []  # records that the log has not got yet; `logged` counts their bytes already
         self.due, self.order = [], 0  # a heap of (time, order, action)
         self.channels, self.listeners, self.judges, self.waiting = [], {}, {}, []
         self.untold = {}  # listener → frames that it had no room for yet
@@ -57,7 +58,7 @@ class Lab(Hosts, Traffic, Programs):
                     self.carry_from(card_of[it], 64)
                 elif it is lifeline:
                     if not self.new_channel(lifeline):
-                        return
+                        return self.write_log()
                 elif it in self.listeners:
                     self.injected(it)
                 elif it in self.judges:

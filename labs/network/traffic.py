@@ -14,6 +14,8 @@ from labs.network.messages import FRAME, QUESTION, VERDICT
 
 __all__ = ["Traffic"]
 
+TOGETHER = 64  # records
+
 
 class Traffic:
     """The part of the lab that moves frames.  Cables (labs.network.cable) decide, this carries out."""
@@ -24,15 +26,22 @@ class Traffic:
         if self.logged + len(data) > self.log_limit:
             self.not_logged += 1
             return
-        entry = record(time, number, source, target, kind, data)
+        self.unwritten.append(record(time, number, source, target, kind, data))
+        self.logged += len(self.unwritten[-1])
+        if len(self.unwritten) == TOGETHER:
+            self.write_log()
+
+    def write_log(self):
+        """Records are written many at a time, so that a capture slows traffic little; and whenever somebody wants to read."""
+        records, entries, self.unwritten = len(self.unwritten), b"".join(self.unwritten), []
+        begin = self.logged - len(entries)
         try:
-            whole = os.pwrite(self.log_fd, entry, self.logged) == len(entry)
+            whole = os.pwrite(self.log_fd, entries, begin) == len(entries)
         except OSError:  # no memory left
             whole = False
-        if whole:
-            self.logged += len(entry)
-        else:
-            self.not_logged += 1
+        if not whole:
+            self.logged = begin
+            self.not_logged += records
 
     def write(self, card, frame):
         try:
@@ -128,6 +137,7 @@ class Traffic:
         return not on_the_way and not any(c.judged and c.judged[0][0] <= number for c in self.cables)
 
     def position(self):
+        self.write_log()
         lost = self.write_failures + self.not_logged
         for card, host in zip(self.cards, self.host_of):
             self.enter(host)
