@@ -1,5 +1,6 @@
 """The link "loopback": what a chapter shows is the relay's, and the frames of `lo` under it are the kernel's."""
 
+import socket
 import subprocess
 import sys
 
@@ -7,6 +8,7 @@ import oracle
 import pytest
 from conftest import not_run
 from test_project import ROOT
+from traffic import connected, in_thread, read_all
 
 import labs
 from labs.network import LabError
@@ -96,3 +98,45 @@ def test_a_network_that_cannot_be_made_leaves_nothing(no_leaks, needs_lo, monkey
     monkeypatch.setattr(Loopback, "__init__", lambda self, passing: (_ for _ in ()).throw(PermissionError(1, "not permitted")))
     with pytest.raises(LabError, match="cannot make a network on loopback: not permitted"):
         labs.network("client", "server", link="loopback")
+
+
+def test_much_at_once_is_not_missed(needs_lo):
+    data = bytes(range(256)) * 8000
+    with labs.network("client", "server", link="loopback") as net:
+        client, server = net
+        with net.capture() as cap, server.listen(80) as listener, client.connect(server, 80) as caller:
+            with listener.accept()[0] as answerer:
+                sending = in_thread(caller.sendall, data)
+                assert read_all(answerer, len(data)) == data
+                sending.join()
+    seen = cap.on_loopback
+    assert not seen.missed and b"".join(bytes(frame.payload) for frame in seen if frame.sender == "client") == data
+
+
+def test_a_network_closed_while_capturing(no_leaks, needs_lo):
+    net = labs.network("client", "server", link="loopback")
+    with net.capture() as cap:
+        connected(*net)
+        net.close()
+    assert len(cap) >= 3 and cap.on_loopback[0].syn
+
+
+def test_what_others_do_on_lo_is_not_ours(needs_lo):
+    """Neither their connections, whatever ports those have, nor what they made our socket miss before a capture began."""
+    with labs.network("client", "server", link="loopback") as net:
+        ours, theirs = connected(*net)
+        with net.capture() as cap:
+            ((near, far),) = net._lab.lo.ends
+            with socket.create_server(("127.0.0.7", far)) as door, socket.socket() as caller:
+                caller.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                caller.bind(("127.0.0.8", near))  # the same two ports, at other addresses
+                caller.connect(door.getsockname())
+                with door.accept()[0] as answerer:
+                    caller.sendall(b"private")
+                    assert answerer.recv(10) == b"private"
+        assert not cap.on_loopback
+        net._lab.lo.missed += 5
+        with net.capture() as cap:
+            ours.sendall(b"ours")
+            theirs.recv(10)
+        assert not cap.on_loopback.missed and any(frame.payload == b"ours" for frame in cap.on_loopback)

@@ -401,3 +401,21 @@ def test_read_only_proc_sys(link):
     if subprocess.run([*read_only, "true"], capture_output=True).returncode:
         not_run("read-only /proc/sys", "this machine does not let root remount it")
     assert run_script(link, before=read_only)["syn"] == [[0, 64, 1460], [1, 63, 1460]]
+
+
+FLOOD = """
+import socket, time
+sock, end = socket.socket(socket.AF_INET, socket.SOCK_DGRAM), time.monotonic() + 2
+while time.monotonic() < end:
+    for _ in range(1000):
+        sock.sendto(bytes(100), ("10.0.0.2", 9))
+"""
+
+
+def test_a_flood_leaves_a_network_that_works(net):
+    """More frames than a card can keep: what is lost is counted, and afterwards all is as before."""
+    client, server = net
+    client.run([sys.executable, "-c", FLOOD]).wait(20)
+    with server.listen(80), client.connect(server, 80), net.capture() as after:
+        net.wire.settle()
+    assert not after.missed

@@ -253,3 +253,11 @@ def test_overlay_refuses_another_conversation(net):
         overlay(recorded, recorded.where(lambda f: f.sender == "client"))
     with pytest.raises(Misfit, match="another length"):
         overlay(recorded, talk(net, bytes(3000)))
+
+
+def test_a_capture_that_runs_does_not_change_what_it_has_shown(net):
+    client, server = net
+    with server.listen(80) as listener, net.capture() as cap, client.connect(server, 80) as caller, listener.accept()[0]:
+        caller.sendall(b"once")
+        shown = [frame.raw for frame in cap]
+        assert shown == [frame.raw for frame in cap]

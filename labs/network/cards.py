@@ -72,6 +72,7 @@ class VethCard:
             263, 5, struct.pack("IIII", block, self.slots * self.slot // block, self.slot, self.slots)
         )  # RX_RING
         self.ring = mmap.mmap(self.socket.fileno(), self.slots * self.slot)
+        self.status = memoryview(self.ring).cast("I")  # the first word of every slot says whose it is
         self.at, self.drops = 0, 0
         self.socket.bind((cable_name, 3))  # ETH_P_ALL
 
@@ -85,7 +86,9 @@ class VethCard:
             self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)  # "network is down" would wake us again and again
             return None
         frame = self.ring[self.at + start : self.at + start + length]
-        struct.pack_into("=I", self.ring, self.at, 0)  # TP_STATUS_KERNEL: give the slot back
+        # TP_STATUS_KERNEL: give the slot back.  In one store: struct.pack_into() makes two, and between them the kernel may have
+        # filled the slot again, if all others are full; the second would then hide that frame, and stop us here for good.
+        self.status[self.at // 4] = 0
         self.at = (self.at + self.slot) % (self.slots * self.slot)
         return frame
 

@@ -4,7 +4,6 @@ A thread of its own does it, in an event loop, so that a cell which waits does n
 """
 
 import asyncio
-import select
 import socket
 import threading
 import time
@@ -128,8 +127,20 @@ class Passing:
     async def _busy(self):
         """Whether something is on its way or waits to be read; asked by the thread that reads, a turn after it was asked."""
         await asyncio.sleep(0)
-        ends = [one for one in self.ends if one.fileno() != -1]
-        return bool(self.on_the_way or ends and select.select(ends, [], [], 0)[0])
+        if self.on_the_way:
+            return True
+        return any(_readable(one) for one in self.ends if one.fileno() != -1)
+
+
+def _readable(sock):
+    """Whether there is something to read, or an end.  (Not by select(2), which knows no descriptor beyond 1023.)"""
+    try:
+        sock.recv(1, socket.MSG_PEEK)
+    except BlockingIOError:
+        return False
+    except OSError:
+        pass  # a reset is to be read, too
+    return True
 
 
 async def _end_tasks():
@@ -150,7 +161,7 @@ class Watch:
             raise LabError("this capture runs already")
         self.passing.settle()
         self.start = len(self.passing.events)
-        self.lo_start = len(self.lo.seen) if self.lo else 0
+        self.lo_start = self.lo.mark() if self.lo else None
 
     def so_far(self):
         if self.start is None:

@@ -39,10 +39,12 @@ class Connection:
 
 def redraw(events):
     """[(index of the event, raw, time, sender, receiver)] for the events of one network, in order; receiver None: everyone."""
-    drawn, known, numbers = [], set(), {}
+    drawn, known, numbers, next_of, later = [], set(), {}, {}, []
+    for event in reversed(events):
+        later.append(next_of.get(event.connection))
+        next_of[event.connection] = event
     for index, event in enumerate(events):
-        later = next((other for other in events[index + 1 :] if other.connection is event.connection), None)
-        frames = _Frames(event, numbers, later)
+        frames = _Frames(event, numbers, later.pop())
         pair = frozenset(card.mac for card in event.connection.ends.values())
         if event.kind in ("open", "refused") and pair not in known:
             known.add(pair)
@@ -53,7 +55,10 @@ def redraw(events):
 
 
 class _Frames:
-    """The frames of one event.  numbers: (connection, side) → next sequence number; later: the connection's next event."""
+    """The frames of one event.  later: the connection's next event, or None.
+
+    numbers: (connection, side) → next sequence number; (connection, End) → the last Identification that it gave a packet.
+    """
 
     def __init__(self, event, numbers, later):
         self.event, self.numbers, self.later, self.made = event, numbers, later, []
@@ -114,7 +119,8 @@ class _Frames:
         tcp = pack(
             "!HHIIHHHH", connection.ports[side], connection.ports[other], sequence, acknowledged, offset | flags, window, 0, 0
         )
-        ip = pack("!BBHHHBBH", 0x45, 0, 0, random.getrandbits(16), 0x4000, 64, 6, 0) + _ip(source) + _ip(target)
+        packets = self.numbers[connection, source] = self.numbers.get((connection, source), connection.first[other]) + 1
+        ip = pack("!BBHHHBBH", 0x45, 0, 0, packets & 0xFFFF, 0x4000, 64, 6, 0) + _ip(source) + _ip(target)
         raw = sealed(_mac(target) + _mac(source) + b"\x08\x00" + ip + tcp + options + data)
         self.made.append((raw, source.name, target.name))
         self.numbers[connection, side] = (sequence + len(data) + bool(flags & SYN) + bool(flags & FIN)) & 0xFFFFFFFF

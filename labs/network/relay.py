@@ -79,7 +79,7 @@ class Relay:
             ours = RelaySocket()
             ours.bind((HERE, 0))
             if self.lo:
-                self.lo.ends[ours.real[1]] = client, server
+                self.lo.ends[ours.real[1], door.getsockname()[1]] = client, server
             ours.connect(door.getsockname())
             near, caller = door.accept()
             if caller != ours.real:
