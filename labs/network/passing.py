@@ -4,6 +4,7 @@ A thread of its own does it, in an event loop, so that a cell which waits does n
 """
 
 import asyncio
+import selectors
 import socket
 import threading
 import time
@@ -127,20 +128,11 @@ class Passing:
     async def _busy(self):
         """Whether something is on its way or waits to be read; asked by the thread that reads, a turn after it was asked."""
         await asyncio.sleep(0)
-        if self.on_the_way:
-            return True
-        return any(_readable(one) for one in self.ends if one.fileno() != -1)
-
-
-def _readable(sock):
-    """Whether there is something to read, or an end.  (Not by select(2), which knows no descriptor beyond 1023.)"""
-    try:
-        sock.recv(1, socket.MSG_PEEK)
-    except BlockingIOError:
-        return False
-    except OSError:
-        pass  # a reset is to be read, too
-    return True
+        with selectors.DefaultSelector() as ready:  # not select(2), which knows no descriptor beyond 1023
+            for one in self.ends:
+                if one.fileno() != -1:
+                    ready.register(one, selectors.EVENT_READ)
+            return bool(self.on_the_way or self.ends and ready.select(0))
 
 
 async def _end_tasks():
