@@ -132,7 +132,7 @@ class Passing:
             for one in self.ends:
                 if one.fileno() != -1:
                     ready.register(one, selectors.EVENT_READ)
-            return bool(self.on_the_way or self.ends and ready.select(0))
+            return bool(self.on_the_way or ready.get_map() and ready.select(0))  # Windows selects among none with an error
 
 
 async def _end_tasks():
