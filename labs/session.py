@@ -9,9 +9,12 @@ It puts the TCP streams together from the frames (chapter 24-tcp-connection), cu
 (labs.decode.tls_session).  Chapter 16-tls is about it.
 """
 
+from bisect import bisect_right
 from dataclasses import replace
+from itertools import accumulate
 from types import SimpleNamespace
 
+from labs.decode.http2 import frames as http2_frames
 from labs.decode.peel import peel, peel_application
 from labs.decode.stream import streams
 from labs.decode.tls import begins, decode, tail, tail12
@@ -117,9 +120,24 @@ class Session(Records):
 
     def plaintext(self, sender):
         """All application data of a host, as far as it is open: what its program wrote."""
-        return b"".join(
-            r.plaintext for r in self.records if r.sender == sender and r.content_type == 23 and r.plaintext is not None
-        )
+        return b"".join(record.plaintext for record in self._open(sender))
+
+    def _open(self, sender):
+        return [r for r in self.records if r.sender == sender and r.content_type == 23 and r.plaintext is not None]
+
+    def http2(self):
+        """The HTTP/2 frames inside, as they came: [(number of the captured frame that brought it, Http2Frame), …].
+
+        A frame that is spread over several records has the number of the first.  Raises DecodeError where the client speaks
+        something else.  RFC 9113 §4.
+        """
+        found = []
+        for side, host in zip(SIDES, (self.client, self.server)):
+            records = self._open(host)
+            ends = list(accumulate(len(record.plaintext) for record in records))
+            for frame in http2_frames(self.plaintext(host), side):
+                found.append((records[bisect_right(ends, frame.offset)].frames[-1], frame))
+        return sorted(found, key=lambda pair: pair[0])
 
     def __len__(self):
         return len(self.records)

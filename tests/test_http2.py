@@ -7,6 +7,7 @@ from conftest import not_run
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import labs
 from labs.decode.fields import DecodeError
 from labs.decode.http1 import exchange, messages
 from labs.decode.http2 import PREFACE, Http2Frame, frames, representations
@@ -307,6 +308,31 @@ def test_a_hundred_streams_as_tshark_reads_them(net, tshark, tmp_path):
         capture_output=True, text=True, check=True,
     ).stdout  # fmt: skip
     assert sum(len(line.split(",")) for line in done.splitlines() if line) == lines
+
+
+def test_http2_inside_tls_as_tshark_reads_it(net, tshark, tmp_path):
+    """Which captured frame brought which HTTP/2 frame."""
+    client, server = net
+    certificate, log = labs.certificate("server.test"), tmp_path / "keys.log"
+    context = certificate.client_context()
+    context.set_alpn_protocols(["h2"])
+    context.keylog_filename = str(log)
+    paths = [f"/{number}" for number in range(20)]
+    with net.capture() as cap, serve(app, on=server, port=443, tls=certificate.server_context()):
+        with context.wrap_socket(client.connect(server, 443), server_hostname="server.test") as sock:
+            asked_at_once(sock, paths)
+    cap.save(tmp_path / "h2.pcapng")
+    command = ["tshark", "-r", "h2.pcapng", "-o", f"tls.keylog_file:{log}", "-Y", "http2", "-T", "fields", "-E", "occurrence=a"]
+    command += [word for name in ("frame.number", "http2.type", "http2.streamid", "http2.length") for word in ("-e", name)]
+    said = []
+    for line in subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout.splitlines():
+        number, *columns = line.split("\t")
+        said += [(int(number), *map(int, row)) for row in zip(*(column.split(",") for column in columns))]
+    found = labs.tls(cap, log.read_text()).http2()
+    numbers = {frame.number: at for at, frame in enumerate(cap, 1)}  # tshark counts from 1
+    assert sorted((numbers[n], TYPES.index(f.type), f.stream_id, f.length) for n, f in found) == sorted(said)
+    assert [n for n, _ in found] == sorted(n for n, _ in found)
+    assert {f.start_line for _, f in found if f.headers} == {"200", *(f"GET {path}" for path in paths)}
 
 
 def test_hpack_learns(net):

@@ -36,6 +36,9 @@ IGNORED = re.compile(r"^# output not compared: \S.*$", re.M)  # the reason, wher
 CHECK = re.compile(r"""labs\.exercise\(["']([\w-]+)["']\)\.check\(""")
 FOLDED = re.compile(r"<details>\s*<summary>([^<]*)</summary>(.*?)</details>", re.S)
 CODE = re.compile(r"```python\n(.*?)```", re.S)
+HEADING = re.compile(r"(#+) (.*)")
+STATED = re.compile(r"About (\d+) minutes(?:, and (\d+) more for the parts? called Deeper, which nothing else needs)?\.")
+PART = re.compile(r"#+ .*Deeper: .*\n\n\*(?:About (\d+) minutes|A minute); nothing outside this part needs it\.\*\n\n")
 # No capabilities and no user namespaces, as in a hardened container.
 RESTRICT = (
     "echo 0 > /proc/sys/user/max_user_namespaces && "
@@ -357,6 +360,52 @@ def test_map_and_readme_link_what_is_here():
     assert set(re.findall(r"\(notebooks/(\d\d-[\w-]+\.ipynb)\)", (ROOT / "README.md").read_text())) == here
 
 
+def deeper(notebook):
+    """The parts called Deeper: [cells, …], each from its heading to the next one of its rank or above."""
+    parts, rank = [], 0
+    for cell in notebook.cells:
+        heading = HEADING.match(cell.source) if cell.cell_type == "markdown" else None
+        if rank and heading and len(heading[1]) <= rank:
+            rank = 0
+        if not rank and heading and "Deeper: " in heading[2]:
+            rank = len(heading[1])
+            parts.append([])
+        if rank:
+            parts[-1].append(cell)
+            assert cell.cell_type == "code" or not re.search(r"\n#+ ", cell.source), "a heading has a cell of its own"
+    return parts
+
+
+def without_deeper(notebook):
+    left_out = {cell.id for part in deeper(notebook) for cell in part}
+    notebook.cells = [cell for cell in notebook.cells if cell.id not in left_out]
+    return notebook
+
+
+def minutes(cells):
+    """What chapter 00 says: 200 words of prose a minute, 15 lines of code, 8 seconds for each cell that runs."""
+    took = 0
+    for cell in cells:
+        if cell.cell_type == "code":
+            took += sum(bool(line.strip()) for line in cell.source.splitlines()) / 15 + 8 / 60
+        else:
+            shown = re.sub(r"https?://\S+", "", FOLDED.sub("", cell.source))
+            took += len(re.findall(r"\w[\w’'.-]*", shown)) / 200
+    return took
+
+
+@each_notebook
+def test_the_time_it_says_is_what_it_takes(path):
+    """To the nearest five minutes; what is not called Deeper takes 45 at most."""
+    parts = deeper(load(path))
+    here, there = minutes(without_deeper(load(path)).cells), sum(map(minutes, parts))
+    stated, more = (int(number or 0) for number in STATED.search(load(path).cells[0].source).groups())
+    assert stated <= 45 and abs(stated - here) <= 2.5 and abs(more - there) <= 2.5 and bool(more) == bool(parts), (here, there)
+    for part in parts:
+        said = PART.match(part[0].source)
+        assert said and abs(int(said[1] or 1) - minutes(part)) < 1, f"{part[0].source}: {minutes(part)} minutes"
+
+
 @each_notebook
 def test_saved_clean(path):
     notebook = load(path)
@@ -444,14 +493,19 @@ def test_exercises(path):
 
 
 def check_exercises(path, link, data=None):
-    """Right behind each stub: its wrong answers, then its solutions.  Returns how many exercises there are."""
-    notebook, known = load(path), answers(path)
+    """Right behind each stub: its solutions, then its wrong answers.  Returns how many exercises there are.
+
+    The parts called Deeper are left out: what else there is, exercises included, shows the same without them.
+    """
+    notebook, known = without_deeper(load(path)), answers(path)
+    chapter = code_cells(notebook)
+    saved = copy.deepcopy(chapter)
     cells, wanted = [], []  # wanted: (id, kind, cell)
-    for cell in code_cells(notebook):
+    for cell in chapter:
         cells.append(cell)
         for id in dict.fromkeys(CHECK.findall(cell.source)):
             wanted.append((id, "stub", cell))
-            for kind in ("wrong", "solution"):
+            for kind in ("solution", "wrong"):  # a solution first: it has only what the chapter has
                 assert known.get(id, {}).get(kind), f"{id} has no {kind} answer; see answers() in tests/test_notebooks.py"
                 for code in known[id][kind]:
                     cells.append(nbformat.v4.new_code_cell(code))
@@ -461,6 +515,10 @@ def check_exercises(path, link, data=None):
     for number, cell in enumerate(cells):
         cell["id"] = f"run-{number}"
     run(notebook, path.parent, link, data, allow_errors=True)  # cells of the chapter may meet what a solution left behind
+    for cell, ran in zip(saved, chapter):  # up to the first exercise: what solutions leave behind may show further down
+        if CHECK.search(cell.source):
+            break
+        assert ignored(cell) or texts(ran) == texts(cell), f"without the parts called Deeper:\n{cell.source}"
     stubs = {}
     for id, kind, cell in wanted:
         assert not (raised := texts(cell).get("error")), f"{kind} of {id}: {raised}\n{cell.source}"

@@ -4,7 +4,7 @@
         frame.type, frame.stream_id, frame.headers, frame.block
 
 Frames are read by hyperframe, header blocks by hpack, the libraries that httpx itself uses.  What those do not tell, the place
-and the size of each header line in its block, is read here (RFC 7541 §5 and §6).  Built in 08-http2; 07-sidecar-pattern uses it.
+and the size of each header line in its block, is read here (RFC 7541 §5 and §6).  Built in 13-http2; 07-sidecar-pattern uses it.
 """
 
 from dataclasses import dataclass, replace
@@ -53,6 +53,12 @@ class Http2Frame:
     headers: tuple = ()  # Header, …: of the whole block, on the frame that begins it
     block: int = 0  # bytes of that whole block, as sent
     error: str = ""  # what was wrong with the bytes, if anything
+
+    @property
+    def start_line(self):
+        """What HTTP/1.1 says in its first line: "GET /lamp" or "200"; "" where no message begins.  RFC 9113 §8.3."""
+        said = {header.name: header.value for header in self.headers}
+        return said.get(":status") or " ".join(said[name] for name in (":method", ":path") if name in said)
 
     def __repr__(self):
         flags = f" [{', '.join(self.flags)}]" if self.flags else ""

@@ -42,7 +42,7 @@ with labs.workers("by_connection", on=mine["server"], count=1, code=designs):
 labs.exercise("22-uneven").check(my_load)
 # %% 22-uneven: one worker
 mine = labs.network("client", "server")
-with labs.workers("keeps_its_connection", on=mine["server"], count=1, code=keeping):
+with labs.workers("by_connection", on=mine["server"], count=1, code=designs):
     my_load = labs.load(mine["server"], "http://server/wait/1", connections=1, seconds=0.2, worker="X-Worker")
 labs.exercise("22-uneven").check(my_load)
 # %% 22-fewest: in turn
