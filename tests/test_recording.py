@@ -540,13 +540,28 @@ def test_the_harness_tries_exercises(tmp_path, monkeypatch):
     folded = "<details><summary>{}</summary>\n\n```python\ndouble = lambda n: {}\n"
     folded += "labs.exercise('24-double').check(double)\n```\n</details>"
     good, wrong = folded.format("One solution", "n + n"), folded.format("A plausible wrong answer", "n + 2")
-    path = notebook(tmp_path / "a", (SMALL[0], define, stub), (good, wrong))
+    path = notebook(tmp_path / "a", ("import labs", define, stub), (good, wrong))
     assert harness.check_exercises(path, "tap", tmp_path) == 1
-    path = notebook(tmp_path / "b", (SMALL[0], define, stub), (wrong.replace("wrong answer", "solution"), wrong))
+    path = notebook(tmp_path / "b", ("import labs", define, stub), (wrong.replace("wrong answer", "solution"), wrong))
     with pytest.raises(AssertionError, match="expected done, got close"):
         harness.check_exercises(path, "tap", tmp_path)
-    path = notebook(tmp_path / "c", (SMALL[0], define, stub), (good,))
+    path = notebook(tmp_path / "c", ("import labs", define, stub), (good,))
     with pytest.raises(AssertionError, match="has no wrong answer"):
+        harness.check_exercises(path, "tap", tmp_path)
+
+
+def test_the_harness_sees_what_needs_a_part_called_deeper(tmp_path, monkeypatch):
+    harness.need("tap")
+    monkeypatch.setattr(harness, "WRONG_ANSWERS", tmp_path)
+    path = notebook(tmp_path / "a", ("x = 1", "x = 2", "print(x)"))
+    chapter = nbformat.read(path, as_version=4)
+    chapter.cells[3].outputs = [nbformat.v4.new_output("stream", text="2\n")]
+    nbformat.write(chapter, path)
+    assert harness.check_exercises(path, "tap", tmp_path) == 0
+    chapter.cells.insert(3, new_markdown_cell("## Back again"))
+    chapter.cells.insert(2, new_markdown_cell("## Deeper: what x is\n\nTwo."))
+    nbformat.write(chapter, path)
+    with pytest.raises(AssertionError, match=r"without the parts called Deeper:\s+print\(x\)"):
         harness.check_exercises(path, "tap", tmp_path)
 
 
