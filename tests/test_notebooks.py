@@ -3,6 +3,7 @@
 What this machine cannot run (a link that it lacks) is skipped with its reason, and said again in the warnings.
 """
 
+import ast
 import copy
 import functools
 import itertools
@@ -404,6 +405,31 @@ def test_the_time_it_says_is_what_it_takes(path):
     for part in parts:
         said = PART.match(part[0].source)
         assert said and abs(int(said[1] or 1) - minutes(part)) < 1, f"{part[0].source}: {minutes(part)} minutes"
+
+
+def names(cells):
+    """(names that these cells use, names that they give), as far as a reader of the source can tell."""
+    used, given = set(), set()
+    for cell in cells:
+        for node in ast.walk(ast.parse(cell.source if cell.cell_type == "code" else "")):
+            if isinstance(node, ast.Name):
+                (used if isinstance(node.ctx, ast.Load) else given).add(node.id)
+            elif isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+                given.add(node.name)
+            elif isinstance(node, (ast.Import, ast.ImportFrom)):
+                given |= {(alias.asname or alias.name).split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.arg):
+                given.add(node.arg)
+    return used, given
+
+
+@each_notebook
+def test_no_part_called_deeper_needs_another(path):
+    """That nothing else needs them shows in test_exercises, which leaves them all out."""
+    parts = [names(part) for part in deeper(load(path))]
+    _, main = names(without_deeper(load(path)).cells)
+    for used, given in parts:
+        assert not (used - given - main) & set().union(*(others for _, others in parts)), used - given - main
 
 
 @each_notebook

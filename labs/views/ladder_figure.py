@@ -8,6 +8,7 @@ __all__ = ["arrow_row", "clock", "draw"]
 ROWS_DRAWN = 120  # a picture is never longer than this, however long the text may be
 ROW, BOTTOM = 36, 40  # pixels
 LEFT, RIGHT = 250, 250  # where the first lane stands; what lies right of the last
+BARE = 90  # what lies there if nothing is told in it, and many hosts share the rest
 VISIBLE = 1_000_000  # ns: a longer delay on the wire makes the arrow fall
 WARM = "#FCEFEA"  # the band behind a frame that something happened to
 LAYER_OF = {"Ethernet": 2, "ARP": 2, "IPv4": 3, "IPv6": 3, "ICMP": 3, "ICMPv6": 3, "TCP": 4, "UDP": 4, "TLS": 6, "HTTP": 7}
@@ -21,7 +22,8 @@ def draw(ladder):
     height = top + max(len(shown), 2) * ROW + BOTTOM + (30 if long else 0)
     floor = height - BOTTOM
     sheet = Sheet(height, origin=escape.plain(ladder.origin or "", 60))
-    lanes = lanes_of(ladder.hosts, LEFT, WIDTH - RIGHT)
+    told = any(ladder.told(row) for row in ladder.rows)
+    lanes = lanes_of(ladder.hosts, LEFT, WIDTH - (BARE if len(ladder.hosts) > 3 and not told else RIGHT))
     if ladder.title:
         sheet.text(16, 28, ladder.title, 12, bold=True)
     _heads(sheet, ladder, lanes, top - 26)
@@ -60,7 +62,7 @@ def _heads(sheet, ladder, lanes, y, legend=True):
         sheet.text(54 if ladder.unit == "frame" else 62, y + 5, ladder.unit, 9, palette.SOFT, "right")
         if ladder.times:
             sheet.text(134, y + 5, "time", 9, palette.SOFT, "right")
-    room = (WIDTH - RIGHT - LEFT) / max(len(lanes) - 1, 1) - 12
+    room = (max(lanes.values(), default=WIDTH) - LEFT) / max(len(lanes) - 1, 1) - 12
     for index, (host, x) in enumerate(lanes.items()):
         sheet.pill(x, y, escape.plain(host, 40), palette.host_colour(index), 11, room=max(room, 50))
 

@@ -42,6 +42,8 @@ def _row(sheet, view, record, y, colour):
     room = sheet.width - INSIDE - 26
     if record.problem:
         words, keyless = view.told(record), record.encrypted and not view.keylog
+        if sheet.measure(words, 10) > room:  # the sentence below the picture has all of it
+            words = ": ".join(words.split(": ")[:2])
         sheet.text(INSIDE, middle + 5, sheet.fit(words, room, 10), 10, palette.SOFT if keyless else palette.ALARM)
         return
     if record.encrypted:
