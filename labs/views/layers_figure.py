@@ -10,6 +10,8 @@ EDGE, BAR, LINE = 20, 34, 19  # pixels
 TAB = 62  # where meanings begin, after a short value
 SMALLEST = 84  # width of a bar's shortest part, so that its name fits
 GAP, MOST = 18, 24  # pixels between columns, fields in one column
+DATA = 220  # a longer value without a meaning is data; the start of it is enough
+WORDS = 280  # room for meanings beside the values, where there is more than one column
 
 
 def draw(view):
@@ -84,7 +86,7 @@ class _Table:
         self.names = 6 + max([measure(name, 9) for name, _, _ in rows], default=60) + 14
         sizes = [(measure(value, 9, mono=True), measure(meaning, 9)) for _, value, meaning in rows]
         self.least = max(self.names + min(max([value for value, _ in sizes], default=0), 140) + 10, 190)
-        ends = [(max(value + 12, TAB) if value else 0) + meaning for value, meaning in sizes]
+        ends = [(max((value if meaning else min(value, DATA)) + 12, TAB) if value else 0) + meaning for value, meaning in sizes]
         self.most = max(self.least, self.names + max(ends, default=0) + 10)
 
 
@@ -92,7 +94,7 @@ def _bands(tables):
     """As many columns side by side as leave a little room for meanings; a wide one (a payload) goes below."""
     bands, used = [], WIDTH
     for table in tables:
-        width = min(table.least + 150, table.most) + GAP
+        width = min(table.least + WORDS, table.most) + GAP
         if used + width > WIDTH - 2 * EDGE + GAP:
             bands.append([])
             used = 0
