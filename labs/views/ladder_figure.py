@@ -82,7 +82,7 @@ def _row(sheet, ladder, at, lanes, y):
     beside = arrow_row(sheet, row, lanes, y, aim)
     left = [words for words in ladder.told(row) if not (beside and words in row.fate())]
     if left:
-        x = WIDTH - RIGHT + 56
+        x = WIDTH - RIGHT + 64
         sheet.text(x, y - 3, sheet.fit("; ".join(left), WIDTH - 12 - x, 10), 10, palette.ALARM)
 
 
