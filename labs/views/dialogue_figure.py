@@ -7,7 +7,7 @@ from .draw import Sheet
 __all__ = ["draw"]
 
 TOP, TALL, BOTTOM, GAP = 84, 440, 34, 28  # pixels
-TICKS, ASKS, SAYS = 48, 166, 130  # of a column: the times at its left edge; the words left and right of the posts
+TICKS, ASKS, SAYS = 62, 168, 130  # of a column: the times at its left edge; the words left and right of the posts
 LINE = 16  # between the baselines of two labels on one side
 
 
