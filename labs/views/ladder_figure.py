@@ -59,7 +59,7 @@ def lanes_of(hosts, left, right):
 
 def _heads(sheet, ladder, lanes, y, legend=True):
     if legend:
-        sheet.text(54 if ladder.unit == "frame" else 62, y + 5, ladder.unit, 9, palette.SOFT, "right")
+        sheet.text(54 if ladder.unit == "frame" else 70, y + 5, ladder.unit, 9, palette.SOFT, "right")
         if ladder.times:
             sheet.text(134, y + 5, "time", 9, palette.SOFT, "right")
     room = (max(lanes.values(), default=WIDTH) - LEFT) / max(len(lanes) - 1, 1) - 12
@@ -139,7 +139,7 @@ def arrow_row(sheet, row, lanes, y, aim=None):
         beside = _stopped(sheet, row, tail, aim, y, colour, width)
         ends = [aim]
     far = max(ends, key=lambda x: abs(x - tail), default=tail + 200)
-    _label(sheet, row, (tail + far) / 2, y - (9 if frame.arrivals else 11), hides_lanes=len(lanes) > 2)
+    _label(sheet, row, tail, far, y - (9 if frame.arrivals else 11), hides_lanes=len(lanes) > 2)
     return beside
 
 
@@ -177,16 +177,19 @@ def _stopped(sheet, row, tail, aim, y, colour, width):
     return True
 
 
-def _label(sheet, row, middle, y, hides_lanes):
-    rest = row.rest.replace("  ", "   ")
+def _label(sheet, row, tail, far, y, hides_lanes):
+    rest, gap = row.rest.replace("  ", "   "), 12 if row.rest else 0
     colour = palette.ALARM if row.frame.rst else palette.INK
-    bold = sheet.measure(row.head, 10, bold=True)
-    gap = 12 if rest else 0
-    x = middle - (bold + gap + sheet.measure(rest, 10)) / 2
+    for size in (10, 9):  # the smaller one where it keeps a long label between two posts
+        bold = sheet.measure(row.head, size, bold=True)
+        wide = bold + gap + sheet.measure(rest, size)
+        if wide < abs(far - tail) - 8:
+            break
+    x = (tail + far - wide) / 2
     ground = (WARM if row.marks or row.fate() else palette.PAPER) if hides_lanes else None
-    sheet.text(x, y, row.head, 10, colour, bold=True, ground=ground)
+    sheet.text(x, y, row.head, size, colour, bold=True, ground=ground)
     if rest:
-        sheet.text(x + bold + gap, y, rest, 10, ground=ground)
+        sheet.text(x + bold + gap, y, rest, size, ground=ground)
 
 
 def clock(nanoseconds):
