@@ -300,7 +300,7 @@ def test_what_the_log_has_no_memory_for_is_counted():
         traffic.log_fd = full.fileno()
         for number in range(TOGETHER + 3):
             traffic.log(0, number, 0, 1, CROSSED, b"frame")
-        assert traffic.not_logged == TOGETHER and os.fstat(good.fileno()).st_size == 0
+        assert traffic.not_logged == TOGETHER
         traffic.log_fd = good.fileno()
         traffic.write_log()
         assert os.fstat(good.fileno()).st_size == traffic.logged > 3 * 5 and traffic.not_logged == TOGETHER

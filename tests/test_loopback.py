@@ -8,7 +8,7 @@ import oracle
 import pytest
 from conftest import not_run
 from test_project import ROOT
-from traffic import connected, in_thread, read_all
+from traffic import connected, in_thread, read_all, same, stream
 
 import labs
 from labs.network import LabError
@@ -107,10 +107,10 @@ def test_much_at_once_is_not_missed(needs_lo):
         with net.capture() as cap, server.listen(80) as listener, client.connect(server, 80) as caller:
             with listener.accept()[0] as answerer:
                 sending = in_thread(caller.sendall, data)
-                assert read_all(answerer, len(data)) == data
+                assert same(read_all(answerer, len(data)), data)
                 sending.join()
     seen = cap.on_loopback
-    assert not seen.missed and b"".join(bytes(frame.payload) for frame in seen if frame.sender == "client") == data
+    assert not seen.missed and same(stream(seen, "client"), data)
 
 
 def test_a_network_closed_while_capturing(no_leaks, needs_lo):

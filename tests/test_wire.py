@@ -7,7 +7,7 @@ import time
 from types import SimpleNamespace
 
 import pytest
-from traffic import connected, in_thread, read_all, round_trips_between_processes, stream, udp, until
+from traffic import connected, in_thread, read_all, round_trips_between_processes, same, stream, udp, until
 
 from labs import LabError
 from labs.network.cable import Cable
@@ -70,7 +70,7 @@ def test_loss(network):
     data = bytes(range(256)) * 1200
     with net.capture() as cap:
         sending = in_thread(lambda: (ours.sendall(data), ours.close()))
-        assert read_all(theirs, len(data)) == data
+        assert same(read_all(theirs, len(data)), data)
         sending.join()
     lost = cap.where(lambda f: f.lost)
     assert 0 < len(lost) < len(cap) / 2 and {f.lost for f in lost} == {"lost by chance"} and not any(f.arrivals for f in lost)
@@ -192,7 +192,7 @@ def test_reordered_tcp_is_whole(net):
     count, data = iter(range(10**9)), bytes(range(256)) * 400
     with net.capture() as cap, net.wire.rule(lambda f: f.payload_length and next(count) % 7 == 0, reorder=3):
         sending = in_thread(ours.sendall, data)
-        assert read_all(theirs, len(data)) == data
+        assert same(read_all(theirs, len(data)), data)
         sending.join()
     assert not any(f.lost for f in cap)
 
@@ -269,7 +269,7 @@ def test_bulk_through_a_rule(net):
     data = bytes(3 << 20)
     with net.wire.rule(lambda f: True, rewrite=lambda f: f.raw):
         sending = in_thread(ours.sendall, data)
-        assert read_all(theirs, len(data)) == data
+        assert same(read_all(theirs, len(data)), data)
         sending.join()
 
 
@@ -433,11 +433,11 @@ def test_scapy_sniffs_every_frame(net):
     data = bytes(range(256)) * 4000
     with net.wire.socket() as wire, net.capture() as cap:
         sending = in_thread(ours.sendall, data)
-        assert read_all(theirs, len(data)) == data
+        assert same(read_all(theirs, len(data)), data)
         sending.join()
         net.wire.settle()
         packets = sniff(opened_socket=wire, timeout=5, count=len(cap))
-        assert [bytes(p) for p in packets] == [f.raw for f in cap]
+        assert same([bytes(p) for p in packets], [f.raw for f in cap])
     assert cap.missed == 0
 
 
@@ -453,14 +453,14 @@ def test_bulk_is_captured_whole(net):
     ours.settimeout(60), theirs.settimeout(60)
     with net.capture() as cap:
         sending = in_thread(ours.sendall, data)
-        assert read_all(theirs, len(data)) == data
+        assert same(read_all(theirs, len(data)), data)
         sending.join()
     moved = [
         {name: after[name] - before[name] for name in after} for before, after in zip(counters, [host.counters() for host in net])
     ]
     first = next(f for f in cap if f.sender == "client")
     parts = {(f.seq - first.seq) % 2**32: f.payload for f in cap if f.sender == "client" and f.payload_length}
-    assert b"".join(parts[at] for at in sorted(parts)) == data
+    assert same(b"".join(parts[at] for at in sorted(parts)), data)
     assert cap.missed == 0 and not any(f.lost for f in cap)
     sent = [sum(f.sender == host.name for f in cap if f.protocol == "TCP") for host in net]
     assert [m["TcpOutSegs"] + m["TcpRetransSegs"] for m in moved] == sent, "what the kernels sent is what was captured"
@@ -476,7 +476,7 @@ def test_5000_round_trips_are_captured(net):
             ours.sendall(number.to_bytes(4, "big") * 25)
             theirs.sendall(theirs.recv(100))
             assert ours.recv(100)[:4] == number.to_bytes(4, "big")
-    assert [f.sender for f in cap if f.payload_length] == ["client", "server"] * 5000
+    assert same([f.sender for f in cap if f.payload_length], ["client", "server"] * 5000)
     assert {f.payload_length for f in cap} <= {0, 100} and cap.missed == 0
 
 

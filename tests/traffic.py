@@ -39,6 +39,14 @@ def read_all(sock, count):
     return bytes(got)
 
 
+def same(found, wanted):
+    """Whether two long values are equal; says briefly where they are not.  pytest itself takes hours over a megabyte."""
+    if found != wanted:
+        first = next((at for at, (one, other) in enumerate(zip(found, wanted)) if one != other), min(len(found), len(wanted)))
+        raise AssertionError(f"{len(found):,} items instead of {len(wanted):,}; the first difference is at {first:,}")
+    return True
+
+
 def stream(frames, sender):
     """The bytes that `sender` wrote into the one TCP connection of these frames, put together by sequence number."""
     beginning, parts = None, {}

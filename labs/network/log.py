@@ -32,10 +32,10 @@ def epoch():
     return min(readings)[1]
 
 
-def read(log, cards, epoch, make):
+def read(log, cards, since, make):
     """The frames in a slice of a log, each made by make(bytes, number=, time=, sender=, wire=).
 
-    `cards` lists (host name, wire index) by card number; `epoch` (ns) turns the log's monotonic clock into the time of day.
+    `cards` lists (host name, wire index) by card number; `since`, an epoch(), makes times of day of the log's times.
     Records about frames that were sent before the slice began are left out.
     """
     from labs.network.frame import Arrival  # here: the lab process only writes
@@ -55,7 +55,7 @@ def read(log, cards, epoch, make):
             else:  # put on the wire by the notebook: the number says which wire
                 sender, wire = "wire", source - len(cards)
                 everyone = outside[wire]
-            frame = make(data, number=len(frames) + 1, time=time + epoch, sender=sender, wire=wire)
+            frame = make(data, number=len(frames) + 1, time=time + since, sender=sender, wire=wire)
             frames.append(frame)
             by_number[number] = frame
             if kind == SENT:
@@ -70,5 +70,5 @@ def read(log, cards, epoch, make):
             continue
         changed = data if kind == ARRIVED and data else None
         for card in everyone if target == EVERYONE else (target,):
-            frame.arrivals.append(Arrival(time + epoch, cards[card][0], changed))
+            frame.arrivals.append(Arrival(time + since, cards[card][0], changed))
     return frames

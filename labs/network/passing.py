@@ -13,7 +13,7 @@ from labs.network.channel import LabError
 from labs.network.frame import Arrival
 from labs.network.redraw import Event, redraw
 
-__all__ = ["Passing", "Watch"]
+__all__ = ["Passing", "Watch", "end_tasks"]
 
 SETTLED = 2.0  # seconds
 PIECE, IN_FLIGHT = 65_536, 16  # bytes read at a time; how many such may wait, so that a reader who stops holds up the sender
@@ -30,7 +30,7 @@ class Passing:
 
     def _turn(self):
         self.loop.run_forever()
-        self.loop.run_until_complete(_end_tasks())
+        self.loop.run_until_complete(end_tasks())
         self.loop.close()
 
     def call(self, function):
@@ -135,7 +135,8 @@ class Passing:
             return bool(self.on_the_way or ready.get_map() and ready.select(0))  # Windows selects among none with an error
 
 
-async def _end_tasks():
+async def end_tasks():
+    """Cancel all other tasks of this event loop, and wait until they have ended."""
     tasks = asyncio.all_tasks() - {asyncio.current_task()}
     for task in tasks:
         task.cancel()

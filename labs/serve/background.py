@@ -10,6 +10,8 @@ import os
 import threading
 import time
 
+from labs.network.passing import end_tasks
+
 __all__ = ["Background", "acquire"]
 
 _lock = threading.RLock()  # RLock: the garbage collector may close a network, and with it its servers, at any point
@@ -29,7 +31,7 @@ class Background:
     def _turn(self):
         try:
             self.loop.run_forever()
-            self.loop.run_until_complete(_end_tasks())
+            self.loop.run_until_complete(end_tasks())
             self.loop.run_until_complete(self.loop.shutdown_asyncgens())
             self.loop.run_until_complete(self.loop.shutdown_default_executor())
         finally:
@@ -72,13 +74,6 @@ class Background:
             self.loop.call_soon_threadsafe(self.loop.stop)
         if not self.here():
             self.thread.join(max(0.05, deadline - time.monotonic()))
-
-
-async def _end_tasks():
-    tasks = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def acquire(user):
