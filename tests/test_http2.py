@@ -247,26 +247,16 @@ def asked_at_once(sock, paths):
     return got
 
 
-def tshark_frames(path):
-    """tshark's list of HTTP/2 frames: (type, stream, length, flags), in order of appearance, for both directions together."""
-    fields = ["http2.type", "http2.streamid", "http2.length", "http2.flags", "http2.header.length"]
-    command = [
-        "tshark",
-        "-r",
-        str(path),
-        "-d",
-        "tcp.port==80,http2",
-        "-T",
-        "fields",
-        "-e",
-        "ip.src",
-        *[w for f in fields for w in ("-e", f)],
-    ]
+def tshark_frames(path, *options):
+    """tshark's list of HTTP/2 frames: (captured frame, sender, type, stream, length), in order of appearance, both directions."""
+    command = ["tshark", "-r", str(path), "-d", "tcp.port==80,http2", *options, "-T", "fields"]
+    for field in ("frame.number", "ip.src", "http2.type", "http2.streamid", "http2.length"):
+        command += ["-e", field]
     rows = []
     for line in subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines():
-        source, *columns = line.split("\t")
-        values = [column.split(",") if column else [] for column in columns]
-        rows += [(source, int(t), int(s), int(n), int(f, 16)) for t, s, n, f in zip(*values[:4])]
+        number, source, *columns = line.split("\t")
+        values = [map(int, column.split(",")) if column else () for column in columns]
+        rows += [(int(number), source, *row) for row in zip(*values)]
     return rows
 
 
@@ -296,7 +286,7 @@ def test_a_hundred_streams_as_tshark_reads_them(net, tshark, tmp_path):
     for side, address in (("client", client.address), ("server", server.address)):
         found = frames(stream.sent(side), side)
         assert not any(f.error for f in found)
-        theirs = [(TYPES[t], s, n) for source, t, s, n, _ in said if source == address]
+        theirs = [(TYPES[t], s, n) for _, source, t, s, n in said if source == address]
         assert [(f.type, f.stream_id, f.length) for f in found] == theirs
         for f in found:
             assert f.block == f.length if f.type == "HEADERS" else not f.block
@@ -322,12 +312,7 @@ def test_http2_inside_tls_as_tshark_reads_it(net, tshark, tmp_path):
         with context.wrap_socket(client.connect(server, 443), server_hostname="server.test") as sock:
             asked_at_once(sock, paths)
     cap.save(tmp_path / "h2.pcapng")
-    command = ["tshark", "-r", "h2.pcapng", "-o", f"tls.keylog_file:{log}", "-Y", "http2", "-T", "fields", "-E", "occurrence=a"]
-    command += [word for name in ("frame.number", "http2.type", "http2.streamid", "http2.length") for word in ("-e", name)]
-    said = []
-    for line in subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout.splitlines():
-        number, *columns = line.split("\t")
-        said += [(int(number), *map(int, row)) for row in zip(*(column.split(",") for column in columns))]
+    said = [(n, *frame) for n, _, *frame in tshark_frames(tmp_path / "h2.pcapng", "-o", f"tls.keylog_file:{log}")]
     found = labs.tls(cap, log.read_text()).http2()
     numbers = {frame.number: at for at, frame in enumerate(cap, 1)}  # tshark counts from 1
     assert sorted((numbers[n], TYPES.index(f.type), f.stream_id, f.length) for n, f in found) == sorted(said)

@@ -346,13 +346,14 @@ def test_setup_cell(path):
 
 @each_notebook
 def test_cell_lengths(path):
-    lengths = [len(cell.source.splitlines()) for cell in code_cells(load(path))]
+    notebook = load(path)
+    lengths = [len(cell.source.splitlines()) for cell in code_cells(notebook)]
     assert statistics.median(lengths) <= 5
     assert sum(length <= 12 for length in lengths) >= 0.9 * len(lengths), sorted(lengths)
     assert max(lengths) <= 25
     # what JupyterLab shows of a line in a window of 1100 pixels, of a cell and of a fence in a text
-    assert max(len(line) for cell in code_cells(load(path)) for line in cell.source.splitlines()) <= 118
-    prose = "\n".join(cell.source for cell in load(path).cells if cell.cell_type == "markdown")
+    assert max(len(line) for cell in code_cells(notebook) for line in cell.source.splitlines()) <= 118
+    prose = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
     assert max(len(line) for code in CODE.findall(prose) for line in code.splitlines()) <= 98
 
 
@@ -401,9 +402,10 @@ def minutes(cells):
 @each_notebook
 def test_the_time_it_says_is_what_it_takes(path):
     """To the nearest five minutes; what is not called Deeper takes 45 at most."""
-    parts = deeper(load(path))
-    here, there = minutes(without_deeper(load(path)).cells), sum(map(minutes, parts))
-    stated, more = (int(number or 0) for number in STATED.search(load(path).cells[0].source).groups())
+    notebook = load(path)
+    parts = deeper(notebook)
+    here, there = minutes(without_deeper(notebook).cells), sum(map(minutes, parts))
+    stated, more = (int(number or 0) for number in STATED.search(notebook.cells[0].source).groups())
     assert stated <= 45 and abs(stated - here) <= 2.5 and abs(more - there) <= 2.5 and bool(more) == bool(parts), (here, there)
     for part in parts:
         said = PART.match(part[0].source)
@@ -429,8 +431,9 @@ def names(cells):
 @each_notebook
 def test_no_part_called_deeper_needs_another(path):
     """That nothing else needs them shows in test_exercises, which leaves them all out."""
-    parts = [names(part) for part in deeper(load(path))]
-    _, main = names(without_deeper(load(path)).cells)
+    notebook = load(path)
+    parts = [names(part) for part in deeper(notebook)]
+    _, main = names(without_deeper(notebook).cells)
     for used, given in parts:
         assert not (used - given - main) & set().union(*(others for _, others in parts)), used - given - main
 
