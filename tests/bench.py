@@ -223,7 +223,7 @@ def reading():
         rows.append((what, f"{statistics.median(times):.0f}"))
 
     try:
-        from labs.views.flow import describe
+        from labs.views.frame_words import describe
     except ImportError as e:
         print(f"\nNOT RUN: views: {e}")
         return

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import labs
-from labs.capture import Capture
+from labs.captures.capture import Capture
 
 REQUIRED = os.environ.get("LABS_REQUIRE_ORACLES") == "1"
 

@@ -1,6 +1,6 @@
 """A capture made of scapy packets, for tests of what reads captures: no network, no clock, every number chosen."""
 
-from labs.network.frame import Arrival, Frame
+from labs.captures.frame import Arrival, Frame
 
 HOSTS = ("client", "server")
 NAMES = {
@@ -10,7 +10,7 @@ NAMES = {
 
 
 class FakeCapture:
-    """The attributes of labs.capture.Capture that a view reads."""
+    """The attributes of labs.captures.capture.Capture that a view reads."""
 
     def __init__(self, frames, hosts=HOSTS, names=NAMES, origin="live, tap", missed=0):
         self.frames, self.hosts, self.names, self.origin, self.missed = frames, hosts, dict(names), origin, missed

@@ -3,7 +3,7 @@
 import shutil
 import subprocess
 
-from labs.capture import Capture
+from labs.captures.capture import Capture
 
 FIELDS = (
     "eth.src eth.dst ip.src ip.dst ipv6.src ipv6.dst ip.ttl ipv6.hlim arp.opcode arp.src.proto_ipv4 arp.dst.proto_ipv4 "

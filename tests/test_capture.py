@@ -276,7 +276,7 @@ def test_scapy_reads_the_same(net):
 
 def test_a_machine_that_stops_between_two_readings_does_not_shift_the_times(monkeypatch):
     """What else happened at a time that time.time_ns() gave stays before or after a frame, as it was."""
-    from labs.network import log
+    from labs.captures import log
 
     passed, stops = [1_000], iter([0, 40_000_000, 0, 3_000_000] + 20 * [100])  # ns, between two readings
 
@@ -291,7 +291,7 @@ def test_a_machine_that_stops_between_two_readings_does_not_shift_the_times(monk
 
 def test_what_the_log_has_no_memory_for_is_counted():
     """A write that fails costs its records, which are counted, and nothing that is written later."""
-    from labs.network.log import CROSSED
+    from labs.captures.log import CROSSED
     from labs.network.traffic import TOGETHER, Traffic
 
     traffic = Traffic()

@@ -4,7 +4,7 @@ import pytest
 from fakes import Talk, capture_of
 from test_views import HOSTILE, picture
 
-from labs.network.frame import Arrival
+from labs.captures.frame import Arrival
 from labs.views import Dialogue, Tradeoff
 
 REQUEST = b"GET /jobs/1 HTTP/1.1\r\nHost: server\r\n\r\n"

@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import labs
+from labs import serve
+from labs.captures.stream import streams
 from labs.decode.fields import DecodeError
 from labs.decode.http1 import exchange, messages
 from labs.decode.http2 import PREFACE, Http2Frame, frames, representations
-from labs.decode.stream import streams
-from labs.serve.server import serve
 
 
 @pytest.fixture

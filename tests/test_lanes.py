@@ -8,8 +8,8 @@ import pytest
 from fakes import FakeCapture, Talk, capture_of, frame_of
 from test_views import HOSTILE, picture
 
-from labs.lessons.values import Files, decode, encode
-from labs.network.frame import Arrival
+from labs.captures.frame import Arrival
+from labs.lessons.record_values import Files, decode, encode
 from labs.views import Gauge, Lanes
 from labs.views.axis import Axis
 from labs.views.watch import Watch

@@ -19,11 +19,11 @@ from hypothesis import strategies as st
 from traffic import until
 
 import labs
-from labs.lessons.values import Files, decode, encode
-from labs.network import LabError
+from labs import serve
+from labs.errors import LabError
+from labs.lessons.record_values import Files, decode, encode
 from labs.serve.answer import parse
 from labs.serve.load import Load, load
-from labs.serve.server import serve
 from labs.serve.workers import workers
 
 

@@ -11,7 +11,7 @@ from test_project import ROOT
 from traffic import connected, in_thread, read_all, same, stream
 
 import labs
-from labs.network import LabError
+from labs.errors import LabError
 from labs.network.links import why_not
 from labs.network.loopback import Loopback
 

@@ -356,7 +356,7 @@ def test_an_ordinary_user_can(link):
             not_run("the lab as an ordinary user", "we are root, and this machine has no other user")
         as_user = {"user": users[0].pw_uid, "group": users[0].pw_gid, "extra_groups": [], "cwd": "/"}
         can = lambda code, path: subprocess.run([path, "-c", code], **as_user, capture_output=True).returncode == 0
-        readable = f"import sys; sys.path.insert(0, {ROOT!r}); import labs.capture; assert sys.version_info >= (3, 11)"
+        readable = f"import sys; sys.path.insert(0, {ROOT!r}); import labs.captures.capture; assert sys.version_info >= (3, 11)"
         fit = [path for path in (sys.executable, "/usr/bin/python3") if os.path.exists(path) and _quietly(can, readable, path)]
         if not fit:
             not_run("the lab as an ordinary user", f"{users[0].pw_name} can read no Python ≥ 3.11 together with {ROOT}")

@@ -10,13 +10,13 @@ import test_notebooks as harness
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 import labs
-from labs.capture import Capture, CapturedFrame
+from labs.captures.capture import Capture, CapturedFrame
+from labs.captures.frame import Arrival
+from labs.errors import LabError
 from labs.lessons import recorder, replay, store
 from labs.lessons.liveness import Tracker, read
 from labs.lessons.record import Refused, record_one
-from labs.lessons.values import Files, Unrecordable, decode, encode, fingerprint
-from labs.network import LabError
-from labs.network.frame import Arrival
+from labs.lessons.record_values import Files, Unrecordable, decode, encode, fingerprint
 
 SLUG = "24-tcp-connection"
 

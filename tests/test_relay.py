@@ -11,7 +11,7 @@ from aiohttp import web
 
 import labs
 from labs import LabError
-from labs.lessons.overlay import Misfit, overlay
+from labs.lessons.relay_capture import Misfit, overlay
 from labs.network.links import why_not
 from labs.network.relay import NotOnThisLink
 

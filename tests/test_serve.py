@@ -17,10 +17,10 @@ from conftest import not_run
 from traffic import in_thread, read_all, until
 
 import labs
-from labs.network import LabError
+from labs import serve
+from labs.errors import LabError
 from labs.serve import background
 from labs.serve.certificate import certificate
-from labs.serve.server import serve
 
 
 @pytest.fixture
@@ -437,7 +437,7 @@ def test_run_all_twice(no_leaks, link):
 def test_the_interpreter_ends_with_servers_running(link):
     code = f"""if True:
         import labs
-        from labs.serve.server import serve
+        from labs import serve
         net = labs.network("client", "server", link={link!r})
         client, server = net
         def handler(connection):

@@ -1,4 +1,4 @@
-"""labs.decode.stream: what applications wrote, from frames in any order, against what they did write and what tshark says."""
+"""labs.captures.stream: what applications wrote, from frames in any order, against what they did write and what tshark says."""
 
 import random
 import subprocess
@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from traffic import connected, in_thread, read_all, same
 
+from labs.captures.stream import streams
 from labs.decode.headers import Headers
-from labs.decode.stream import streams
 
 DATA = bytes(range(256)) * 40
 

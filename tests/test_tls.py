@@ -15,15 +15,15 @@ sys.path.insert(0, str(Path(__file__).parent))
 from tls_handshake import converse  # noqa: E402
 
 import labs  # noqa: E402
-from labs.capture import Capture  # noqa: E402
+from labs.captures.capture import Capture  # noqa: E402
+from labs.captures.frame import Arrival, Frame  # noqa: E402
 from labs.decode.headers import ACK, SYN  # noqa: E402
 from labs.decode.tls_handshake import inside, messages  # noqa: E402
 from labs.decode.tls_session import open_streams  # noqa: E402
 from labs.lessons.graders.chapter_16 import hellos  # noqa: E402
 from labs.lessons.graders.chapter_24 import _segment  # noqa: E402
-from labs.network.frame import Arrival, Frame  # noqa: E402
 from labs.network.links import why_not  # noqa: E402
-from labs.views.flights import Flights  # noqa: E402
+from labs.views.handshakes import Flights  # noqa: E402
 
 TSHARK = pytest.mark.skipif(not shutil.which("tshark"), reason="tshark is not installed")
 OPENSSL = pytest.mark.skipif(not shutil.which("openssl") or bool(why_not("tap")), reason="needs openssl and a tap network")

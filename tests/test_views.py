@@ -11,7 +11,7 @@ from fakes import NAMES, FakeCapture, Talk, capture_of, frame_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from labs.network.frame import Arrival
+from labs.captures.frame import Arrival
 from labs.views import ByteMap, Ladder, Layers, Names, States, escape, one_line, palette
 from labs.views.names import letters
 from labs.views.spans import spans

@@ -7,8 +7,8 @@ set-up cell runs again.  Two half-true worlds in one notebook would be worse tha
 
 import ast
 
-from labs.lessons.overlay import Misfit, overlay
-from labs.lessons.values import decode, is_capture
+from labs.lessons.record_values import decode, is_capture
+from labs.lessons.relay_capture import Misfit, overlay
 
 __all__ = ["Attempt"]
 

@@ -4,7 +4,7 @@ A claim is prose that can fail: it stands in a notebook as a sentence, and the c
 Claims carry no numbers that another run would not repeat; they state an order, a count, or a ratio beyond a margin.
 """
 
-from labs.lessons.text import say
+from labs.lessons.say import say
 
 __all__ = ["VERDICTS", "ClaimFailed", "claim", "heard"]
 

@@ -18,7 +18,7 @@ Graders live in `labs.lessons.graders.chapter_NN`, one small class a task:
 import importlib
 from dataclasses import dataclass
 
-from labs.lessons.text import say
+from labs.lessons.say import say
 
 __all__ = ["Exercise", "Feedback", "close", "done", "exercise", "missing", "registered"]
 

@@ -1,6 +1,6 @@
 """Guess first, look second.  A guess that was written down is what makes the answer stick; leaving it out blocks nothing."""
 
-from labs.lessons.text import say
+from labs.lessons.say import say
 
 __all__ = ["predict"]
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from types import BuiltinFunctionType, FunctionType, ModuleType
 
 from labs.lessons.liveness import Tracker, read
+from labs.lessons.record_values import Files, Unrecordable, encode, fingerprint, is_capture
 from labs.lessons.store import cell_key, write
-from labs.lessons.values import Files, Unrecordable, encode, fingerprint, is_capture
 
 __all__ = ["Recorder", "begin", "obtains"]
 

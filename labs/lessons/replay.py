@@ -14,7 +14,7 @@ from pathlib import Path
 
 from labs.lessons import store
 from labs.lessons.liveness import DEFINING
-from labs.lessons.values import Files, decode
+from labs.lessons.record_values import Files, decode
 
 __all__ = ["NotHere", "begin", "end", "lack", "play"]
 
@@ -100,7 +100,7 @@ def _not_here(name, why):
 
 
 def _refuse(self, *args, **kwargs):
-    from labs.network.channel import LabError
+    from labs.errors import LabError
 
     raise LabError(_not_here(object.__getattribute__(self, "_name"), object.__getattribute__(self, "_why")))
 

@@ -6,7 +6,7 @@
 cells.json: {"format": 1, "chapter": …, "link": "tap", "cells": [CELL, …]}, the live cells in the notebook's order:
     key        sha256 of the cell's source, blanks at line ends and blank lines round it left out
     begins     its first line, for people who read the file
-    restore    {name: value}, as labs.lessons.values writes it
+    restore    {name: value}, as labs.lessons.record_values writes it
     in_place   names among them that the cell changed without binding them anew
     live       names that it bound to something that cannot be written down
     deleted    names that it unbound

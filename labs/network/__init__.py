@@ -1,22 +1,23 @@
 """The network room: hosts with real TCP/IP stacks, the wires between them, and what crosses those.
 
-    with labs.network("client", "server") as net:
-        client, server = net
-
-Names are imported at first use: the lab process starts from here too, and needs few of them.
+with labs.network("client", "server") as net:
+    client, server = net
 """
 
-from importlib import import_module
+from labs.rooms import at_first_use, callable_room
 
-_HOME = {
-    "Arrival": "frame", "Card": "host", "Frame": "frame", "Host": "host", "LabError": "channel", "Network": "net",
-    "Router": "topology",
-    "Wire": "wire", "choose": "links", "network": "net", "router": "topology", "why_not": "links",
-}  # fmt: skip
-__all__ = sorted(_HOME)
-
-
-def __getattr__(name):
-    if name not in _HOME:
-        raise AttributeError(f"labs.network has no {name!r}; it has {', '.join(__all__)}")
-    return getattr(import_module(f"labs.network.{_HOME[name]}"), name)
+__all__, __getattr__, __dir__ = at_first_use(
+    __name__,
+    {
+        "Card": "labs.network.host",
+        "Host": "labs.network.host",
+        "Network": "labs.network.net",
+        "Router": "labs.network.topology",
+        "Wire": "labs.network.wire",
+        "choose": "labs.network.links",
+        "make_network": "labs.network.net",
+        "router": "labs.network.topology",
+        "why_not": "labs.network.links",
+    },
+)
+callable_room(__name__, "make_network")

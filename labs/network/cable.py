@@ -9,8 +9,8 @@ from _random import Random  # what random.Random is made of; importing all of it
 from collections import deque
 from time import monotonic_ns as now
 
-from labs.network.log import ARRIVED, CROSSED, EVERYONE, LOST, SENT
-from labs.network.patience import says
+from labs.captures.log import ARRIVED, CROSSED, EVERYONE, LOST, SENT
+from labs.network.held_clocks import says
 
 __all__ = ["Cable"]
 

@@ -13,17 +13,14 @@ import sys
 import threading
 import weakref
 
+from labs.errors import LabError
 from labs.network.messages import MESSAGE
 
-__all__ = ["LabError", "LabProcess"]
+__all__ = ["LabProcess"]
 
 ROOT = str(pathlib.Path(__file__).resolve().parents[2])
 BOOT = "import sys; sys.path.append(sys.argv[1]); from labs.network.process import main; main(int(sys.argv[2]))"
 START_WITHIN = 10.0  # seconds
-
-
-class LabError(RuntimeError):
-    """The lab cannot do what was asked; the message says what was expected, what came and what to do."""
 
 
 def _end(lifeline, process, threads, files, at_close):

@@ -191,7 +191,7 @@ def _examine_linux(seen):
 
 def _in_a_host(link):
     """What a host of the lab finds."""
-    from labs.network.net import network
+    from labs import network
 
     with network("client", "server", link=link) as (host, _):
         algorithm = host.sysctl("net.ipv4.tcp_congestion_control")

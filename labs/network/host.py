@@ -8,9 +8,10 @@ import errno
 import os
 import socket
 
+from labs.errors import LabError
 from labs.network import kernel
-from labs.network.channel import LabError
 from labs.network.program import Program
+from labs.rooms import above
 
 __all__ = ["Card", "Host", "check_port", "in_use", "refused"]
 
@@ -127,9 +128,7 @@ class Host:
         (RFC 9113 §3.3).  verify: a certificate or authority of the lab, an SSLContext, or False; timeout: seconds;
         names: more host names, {"shop.test": server}; the rest as for httpx.Client.  Chapter 02-polling uses it.
         """
-        from labs.serve.client import http_client  # late: this room needs no HTTP
-
-        return http_client(self, http2, verify, timeout, names or {}, **how)
+        return above("http_client")(self, http2, verify, timeout, names or {}, **how)
 
     def run(self, argv, env=None, folder=None, sockets=()):
         """Start a program inside this host: a Program with wait(), output(), kill().  It ends with the network at the latest.

@@ -9,8 +9,8 @@ import os
 from labs.network import netlink
 from labs.network.cable import Cable
 from labs.network.cards import TapCard, VethCard
+from labs.network.held_clocks import Patience
 from labs.network.netlink import NEWNET, checked
-from labs.network.patience import Patience
 
 __all__ = ["Hosts", "libc"]
 
@@ -88,7 +88,7 @@ class Hosts:
         checked(libc.setns(self.namespaces[host], NEWNET))
 
     def be_patient(self):
-        """As long as a wire is held, the hosts wait for the learner (labs.network.patience)."""
+        """As long as a wire is held, the hosts wait for the learner (labs.network.held_clocks)."""
         held = any(cable.holding for cable in self.cables)
         if held != self.patient:
             self.patient = held

@@ -8,7 +8,8 @@ elsewhere is shown.  LABS_LINK=tap, veth, loopback, relay or recording forces on
 import functools
 import os
 
-from labs.network.channel import LabError, LabProcess
+from labs.errors import LabError
+from labs.network.channel import LabProcess
 from labs.network.topology import plan
 
 __all__ = ["LINKS", "choose", "make_plan", "why_not"]

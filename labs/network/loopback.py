@@ -10,8 +10,8 @@ import os
 import socket
 import struct
 
-from labs.capture import Capture, CapturedFrame
-from labs.network.frame import Arrival
+from labs.captures.capture import Capture, CapturedFrame
+from labs.captures.frame import Arrival
 
 __all__ = ["Loopback", "why_not"]
 

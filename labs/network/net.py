@@ -1,11 +1,12 @@
 """A network: hosts in a row, the wires between them, and one lab process that carries it all."""
 
-from labs.network.channel import LabError, LabProcess
+from labs.errors import LabError
+from labs.network.channel import LabProcess
 from labs.network.host import Host
 from labs.network.links import choose, make_plan, why_not
 from labs.network.wire import Wire, checked_settings
 
-__all__ = ["Network", "network"]
+__all__ = ["Network", "make_network"]
 
 
 def parts_of(link):
@@ -57,7 +58,7 @@ class Network:
 
     def capture(self):
         """Record every frame from here to the end of the `with`: a Capture.  Chapter 00-start-here."""
-        from labs.capture import Capture
+        from labs.captures.capture import Capture
 
         return Capture.of(self)
 
@@ -85,7 +86,7 @@ class Network:
         self.close()
 
 
-def network(*row, delay=0.0, loss=0.0, rate=None, mtu=1500, ipv6=False, link=None, log_limit=256 << 20):
+def make_network(*row, delay=0.0, loss=0.0, rate=None, mtu=1500, ipv6=False, link=None, log_limit=256 << 20):
     """Hosts on a wire: network("client", "server").  Three or more share a switch; labs.router("r1") in the row joins two wires.
 
     delay: seconds one way; loss: 0 to 1; rate: bits a second or None; mtu: bytes, one number or one a wire; ipv6: give

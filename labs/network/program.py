@@ -4,7 +4,7 @@ import os
 import signal as signals
 import time
 
-from labs.network.channel import LabError
+from labs.errors import LabError
 
 __all__ = ["Program"]
 

@@ -10,12 +10,12 @@ import socket
 import time
 import weakref
 
-from labs.network.channel import LabError
+from labs.errors import LabError
 from labs.network.host import Host, check_port, in_use, refused
 from labs.network.kernel import SocketRow, SocketTable
 from labs.network.loopback import Loopback
-from labs.network.passing import Passing, Watch
 from labs.network.redraw import Connection, End
+from labs.network.relay_loop import Passing, Watch
 
 __all__ = ["RUNNING", "NotOnThisLink", "Relay", "RelayHost"]
 

@@ -8,8 +8,8 @@ import socket
 import threading
 import weakref
 
-from labs.network.channel import LabError
-from labs.network.frame import Frame
+from labs.captures.frame import Frame
+from labs.errors import LabError
 from labs.network.messages import QUESTION, VERDICT
 
 __all__ = ["Rule", "Rules"]

@@ -8,8 +8,8 @@ import os
 from collections import deque
 from time import monotonic_ns as now
 
+from labs.captures.log import EVERYONE, record
 from labs.network.cards import QUEUE
-from labs.network.log import EVERYONE, record
 from labs.network.messages import FRAME, QUESTION, VERDICT
 
 __all__ = ["Traffic"]

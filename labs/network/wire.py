@@ -2,8 +2,8 @@
 
 import time
 
-from labs.network.channel import LabError
-from labs.network.frame import Arrival, Frame
+from labs.captures.frame import Arrival, Frame
+from labs.errors import LabError
 from labs.network.rules import Rule, Rules
 
 __all__ = ["Wire"]

@@ -10,7 +10,7 @@ import os
 import threading
 import time
 
-from labs.network.passing import end_tasks
+from labs.network.relay_loop import end_tasks
 
 __all__ = ["Background", "acquire"]
 

@@ -16,11 +16,11 @@ import time
 import traceback
 import weakref
 
-from labs.network import LabError
+from labs.errors import LabError
 from labs.serve.apps import GRACE, runner_for
 from labs.serve.background import acquire
 
-__all__ = ["Log", "Server", "serve"]
+__all__ = ["Log", "Server", "start_server"]
 
 START_WITHIN = 10.0  # seconds
 CLOSE_WITHIN = 1.0  # seconds, whatever clients and handlers do
@@ -28,7 +28,7 @@ CLOSE_WITHIN = 1.0  # seconds, whatever clients and handlers do
 _servers = weakref.WeakKeyDictionary()  # lab process → {(host, port): Server}
 
 
-def serve(app, on, port=80, tls=None, backlog=128, http2=None, address="0.0.0.0"):
+def start_server(app, on, port=80, tls=None, backlog=128, http2=None, address="0.0.0.0"):
     """Serve `app` on a port of the host `on`: a Server, which is ready when this returns.
 
     A server that this function started on the same host and port is closed first, so a cell can be run again.  tls: a

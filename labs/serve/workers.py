@@ -18,7 +18,7 @@ import sys
 import time
 from pathlib import Path
 
-from labs.network import LabError
+from labs.errors import LabError
 
 __all__ = ["Worker", "Workers", "main", "workers"]
 

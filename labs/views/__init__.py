@@ -1,19 +1,25 @@
-"""Pictures of packets that are also texts.  Importing this room is cheap: the first picture loads matplotlib."""
+"""The views room: pictures of packets and measurements that are also texts.  The first picture loads matplotlib."""
 
-from .bars import Bars
-from .bytemap import ByteMap
-from .dialogue import Dialogue
-from .dots import Dots
-from .gauge import Gauge
-from .ladder import Ladder, one_line
-from .lanes import Lanes
-from .layers import Layers
-from .names import Names
-from .states import States
-from .tradeoff import Tradeoff
-from .view import View
+from labs.rooms import at_first_use
 
-__all__ = [
-    "Bars", "ByteMap", "Dialogue", "Dots", "Gauge", "Ladder", "Lanes", "Layers", "Names", "States", "Tradeoff", "View",
-    "one_line",
-]  # fmt: skip
+__all__, __getattr__, __dir__ = at_first_use(
+    __name__,
+    {
+        "Bars": "labs.views.bars",
+        "ByteMap": "labs.views.bytemap",
+        "Dialogue": "labs.views.dialogue",
+        "Dots": "labs.views.dots",
+        "Flights": "labs.views.handshakes",
+        "Gauge": "labs.views.gauge",
+        "Ladder": "labs.views.ladder",
+        "Lanes": "labs.views.lanes",
+        "Layers": "labs.views.layers",
+        "Names": "labs.views.names",
+        "States": "labs.views.states",
+        "Tradeoff": "labs.views.tradeoff",
+        "View": "labs.views.view",
+        "one_line": "labs.views.ladder",
+        "palette": "labs.views.palette",
+        "tls": "labs.views.tls_connection",
+    },
+)

@@ -7,8 +7,8 @@ time runs downwards without gaps: a server that is silent for half a second leav
 from dataclasses import dataclass
 from itertools import groupby
 
+from labs.captures.stream import streams
 from labs.decode.http1 import messages
-from labs.decode.stream import streams
 
 from . import escape
 from .view import View, count

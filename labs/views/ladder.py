@@ -1,9 +1,9 @@
 """A capture as a ladder: hosts side by side, time downwards, an arrow for every frame.  Built in chapter 09-osi-model."""
 
 from . import escape
-from .flow import describe
+from .frame_words import describe
+from .ladder_sentence import tell, tell_messages
 from .names import EPHEMERAL, Names
-from .story import tell, tell_messages
 from .view import View
 
 __all__ = ["Ladder", "one_line"]

@@ -10,9 +10,9 @@ import time
 from contextlib import contextmanager
 
 from . import escape
-from .flow import describe
-from .follow import follow
+from .frame_words import describe
 from .names import Names
+from .trace_calls import follow
 from .view import View, count
 from .watch import Watch
 

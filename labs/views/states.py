@@ -5,7 +5,7 @@ of their sockets.  States keeps what was seen as plain data, so a run can be kep
 """
 
 from . import escape
-from .flow import describe
+from .frame_words import describe
 from .view import View, count
 
 __all__ = ["States"]

@@ -1,8 +1,8 @@
 """The exercises of chapter 00-start-here: small ones, to learn how handing in works."""
 
-from labs.capture import Capture
+from labs.captures.capture import Capture
+from labs.errors import LabError
 from labs.lessons.exercise import Exercise, close, done, missing
-from labs.network import LabError
 from labs.network.net import Network
 
 

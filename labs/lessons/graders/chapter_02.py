@@ -5,7 +5,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from labs.capture import Capture
+from labs.captures.capture import Capture
 from labs.lessons.exercise import Exercise, close, done, missing
 from labs.lessons.graders.chapter_18 import is_empty
 
@@ -24,8 +24,8 @@ class Held(Exercise):
     )
 
     def grade(self, capture):
+        from labs.captures.stream import streams
         from labs.decode.http1 import messages
-        from labs.decode.stream import streams
 
         best = missing("no HTTP request in this capture")
         for stream in streams(capture):
@@ -108,8 +108,7 @@ def _try(function, clocks):
     """Let the poller ask a real server, once for each clock.  Feedback if that does not go well, else None."""
     from aiohttp import web
 
-    from labs import serve
-    from labs.network.net import network
+    from labs import network, serve
 
     async def status(request):
         clock = clocks[int(request.match_info["number"])]
@@ -159,8 +158,7 @@ class Events(Exercise):
     )
 
     def grade(self, function):
-        from labs import serve
-        from labs.network.net import network
+        from labs import network, serve
 
         if is_empty(function):
             return missing("make_app makes nothing yet")

@@ -41,7 +41,7 @@ class Hops(Exercise):
 
 def _captures():
     """(what it is, capture, the wires that show WORD, what to think of): made when it is their turn."""
-    from labs.network.net import network
+    from labs import network
     from labs.network.topology import router
 
     with network("client", router("middle"), "server") as net:
@@ -93,8 +93,7 @@ class _Bench:
     """A client, a proxy and a server that counts what reaches it and answers by a list, 503 when the list is empty."""
 
     def __enter__(self):
-        from labs.network.net import network
-        from labs.serve.server import serve
+        from labs import network, serve
 
         self.net = network("client", "proxy", "server")
         self.client, self.proxy, self.server = self.net
@@ -162,7 +161,7 @@ class Retry(Exercise):
     )
 
     def grade(self, function):
-        from labs.serve.server import serve
+        from labs import serve
 
         if is_empty(function):
             return missing("again decides nothing yet")
@@ -217,8 +216,8 @@ class EnvoyRoutes(Exercise):
     )
 
     def grade(self, routes):
+        from labs.errors import LabError
         from labs.lessons.program import PROGRAMS, find
-        from labs.network.channel import LabError
 
         if not routes:
             return missing("no route yet: Envoy would answer 404 to everything")

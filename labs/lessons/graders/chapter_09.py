@@ -2,7 +2,7 @@
 
 import struct
 
-from labs.capture import Capture
+from labs.captures.capture import Capture
 from labs.decode import peel
 from labs.decode.checksum import internet_checksum
 from labs.lessons.exercise import Exercise, close, done, missing

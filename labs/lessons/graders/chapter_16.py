@@ -3,7 +3,7 @@
 import random
 
 from labs.lessons.exercise import Exercise, close, done, missing
-from labs.session import Session
+from labs.views.tls_connection import Session
 
 
 class Negotiated(Exercise):

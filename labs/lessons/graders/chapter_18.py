@@ -3,7 +3,7 @@
 import threading
 import time
 
-from labs.capture import Capture
+from labs.captures.capture import Capture
 from labs.lessons.exercise import Exercise, close, done, missing
 from labs.lessons.graders.chapter_24 import connections, opened
 
@@ -26,7 +26,7 @@ class Backlog(Exercise):
     )
 
     def grade(self, function):
-        from labs.network.net import network
+        from labs import network
 
         if is_empty(function):
             return missing("measure returns nothing yet")
@@ -123,7 +123,7 @@ class Acceptor(Exercise):
     )
 
     def grade(self, function):
-        from labs.network.net import network
+        from labs import network
 
         if is_empty(function):
             return missing("serve does nothing yet")

@@ -114,7 +114,7 @@ class Fewest(Exercise):
     )
 
     def grade(self, function):
-        from labs.network.net import network
+        from labs import network
 
         if is_empty(function):
             return missing("deal does nothing yet")
@@ -203,7 +203,7 @@ class Pool(Exercise):
     )
 
     def grade(self, function):
-        from labs.network.net import network
+        from labs import network
         from labs.serve.workers import workers
 
         if is_empty(function):

@@ -2,10 +2,10 @@
 
 import random
 
-from labs.capture import Capture
+from labs.captures.capture import Capture
+from labs.captures.frame import Frame
 from labs.decode.headers import ACK, FIN, PSH, SYN
 from labs.lessons.exercise import Exercise, close, done, missing
-from labs.network.frame import Frame
 
 
 def connections(capture):

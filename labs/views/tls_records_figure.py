@@ -2,7 +2,7 @@
 
 from . import escape, palette
 from .draw import Sheet
-from .records import shown
+from .tls_records import shown
 from .view import count
 
 __all__ = ["draw"]

@@ -8,9 +8,9 @@ import json
 import os
 import struct
 
-from labs.capture import Capture, CapturedFrame, names_of
-from labs.network import LabError
-from labs.network.frame import Arrival
+from labs.captures.capture import Capture, CapturedFrame, names_of
+from labs.captures.frame import Arrival
+from labs.errors import LabError
 
 __all__ = ["load", "save"]
 

@@ -4,7 +4,7 @@
         …
     cap.ladder()
 
-It is a slice of the log that the cable itself writes (labs.network.log), so nothing that passed can be missing from it, short
+It is a slice of the log that the cable itself writes (labs.captures.log), so nothing that passed can be missing from it, short
 of what `missed` counts.  Chapter 00-start-here meets it; 09-osi-model looks into its frames.
 """
 
@@ -12,8 +12,10 @@ import os
 import time
 from functools import partial
 
-from labs.network import LabError, log
-from labs.network.frame import Frame
+from labs.captures import log
+from labs.captures.frame import Frame
+from labs.errors import LabError
+from labs.rooms import above
 
 __all__ = ["Capture", "CapturedFrame"]
 
@@ -27,20 +29,14 @@ class CapturedFrame(Frame):
 
     def layers(self, extra=()):
         """The frame peeled, layer by layer, down to every field.  `extra` layers lie over its payload (decrypted TLS, say)."""
-        from labs.views import Layers
-
-        return Layers(self, extra=extra)
+        return above("Layers")(self, extra=extra)
 
     def bytes(self, extra=()):
         """The frame's bytes, each with the field that it belongs to."""
-        from labs.views import ByteMap
-
-        return ByteMap(self, extra=extra)
+        return above("ByteMap")(self, extra=extra)
 
     def __repr__(self):
-        from labs.views import one_line
-
-        return one_line(self)
+        return above("one_line")(self)
 
 
 class Capture:
@@ -147,20 +143,18 @@ class Capture:
 
     def ladder(self, **how):
         """The capture as a ladder: hosts are the posts, frames the rungs.  A picture and the same as text (labs.views.Ladder)."""
-        from labs.views import Ladder
-
-        return Ladder(self, **how)
+        return above("Ladder")(self, **how)
 
     def save(self, path):
         """Write it as pcapng, which Wireshark and tshark open; labs.Capture.load reads all of it back."""
-        from labs import pcapng
+        from labs.captures import pcapng
 
         pcapng.save(path, self)
 
     @classmethod
     def load(cls, path, partial=False):
         """Read a pcapng file.  One that is cut off is an error, unless partial=True asks for what is whole."""
-        from labs import pcapng
+        from labs.captures import pcapng
 
         return pcapng.load(path, partial)
 

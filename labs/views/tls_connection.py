@@ -14,15 +14,15 @@ from dataclasses import replace
 from itertools import accumulate
 from types import SimpleNamespace
 
+from labs.captures.frame import Frame
+from labs.captures.stream import streams
 from labs.decode.http2 import frames as http2_frames
 from labs.decode.peel import peel, peel_application
-from labs.decode.stream import streams
 from labs.decode.tls import begins, decode, tail, tail12
 from labs.decode.tls_handshake import inside
 from labs.decode.tls_names import CONTENT_TYPES, GROUPS, SUITES, VERSIONS, called
 from labs.decode.tls_session import open_streams
-from labs.network.frame import Frame
-from labs.views.records import RecordBytes, RecordLayers, Records
+from labs.views.tls_records import RecordBytes, RecordLayers, Records
 
 __all__ = ["Session", "SessionRecord", "tls"]
 

@@ -16,6 +16,8 @@ import re
 import textwrap
 import types
 
+from labs.rooms import CallableRoom
+
 __all__ = ["Source", "source"]
 
 
@@ -37,12 +39,14 @@ class Source:
 def source(name):
     """The source of a module, class, function or method of labs: a dotted name ("network.cable", "Capture") or the thing itself.
 
-    A name that is both, such as "network", means what notebooks call by it: the function; its room is "network.__init__".
+    A room that can be called, such as "network", means what notebooks call by it; the room itself is "network.__init__".
     Raises LookupError for what labs does not have, and TypeError for what has no source in labs.
     """
     thing = _find(name.removeprefix("labs.")) if isinstance(name, str) else name
     if isinstance(thing, property):
         thing = thing.fget
+    if isinstance(thing, CallableRoom) and not (isinstance(name, str) and name.endswith(".__init__")):
+        thing = getattr(thing, thing.called)
     if not isinstance(thing, (type, types.FunctionType, types.MethodType, types.ModuleType)):
         thing = inspect.unwrap(thing) if hasattr(thing, "__wrapped__") else type(thing)  # a cached function; an object's class
     module = inspect.getmodule(thing)

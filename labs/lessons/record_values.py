@@ -23,8 +23,8 @@ OBJECTS = {
     "labs.views.lanes:Lanes",
     "labs.views.states:States",
 }
-CAPTURE = "labs.capture:Capture"
-FRAMES = {"labs.capture:CapturedFrame", "labs.network.frame:Frame"}
+CAPTURE = "labs.captures.capture:Capture"
+FRAMES = {"labs.captures.capture:CapturedFrame", "labs.captures.frame:Frame"}
 
 
 class Unrecordable(TypeError):
@@ -205,7 +205,7 @@ def _frame_record(key, frame):
 
 
 def _frame(fields):
-    from labs.network.frame import Arrival, Frame
+    from labs.captures.frame import Arrival, Frame
 
     if fields["class"] not in FRAMES:
         raise ValueError(f"expected a frame, got {fields['class']!r}")

@@ -38,7 +38,7 @@ def read(log, cards, since, make):
     `cards` lists (host name, wire index) by card number; `since`, an epoch(), makes times of day of the log's times.
     Records about frames that were sent before the slice began are left out.
     """
-    from labs.network.frame import Arrival  # here: the lab process only writes
+    from labs.captures.frame import Arrival  # here: the lab process only writes
 
     frames, by_number, at = [], {}, 0
     others = [tuple(i for i, (_, w) in enumerate(cards) if w == wire and i != card) for card, (_, wire) in enumerate(cards)]

@@ -7,8 +7,8 @@ the numbers behind it move.  What does not fit (another conversation, a loss, a 
 
 from struct import pack
 
-from labs.capture import Capture, CapturedFrame
-from labs.decode.stream import streams
+from labs.captures.capture import Capture, CapturedFrame
+from labs.captures.stream import streams
 from labs.network.redraw import sealed
 
 __all__ = ["Misfit", "overlay"]

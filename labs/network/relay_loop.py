@@ -9,8 +9,8 @@ import socket
 import threading
 import time
 
-from labs.network.channel import LabError
-from labs.network.frame import Arrival
+from labs.captures.frame import Arrival
+from labs.errors import LabError
 from labs.network.redraw import Event, redraw
 
 __all__ = ["Passing", "Watch", "end_tasks"]

@@ -20,8 +20,8 @@ KEPT = {"Host Name", "Protocol", "Supported Versions", "Selected Version", "Grou
 
 
 class Records(View):
-    """Base of labs.session.Session, which gives records, client, server, network, version, suite, group, server_name, alpn and
-    problems; this shows them."""
+    """Base of labs.views.tls_connection.Session, which gives records, client, server, network, version, suite, group,
+    server_name, alpn and problems; this shows them."""
 
     def heading(self):
         """What was agreed on, as far as one can see it."""
@@ -85,7 +85,7 @@ class Records(View):
 
     def figure(self):
         """The table as a matplotlib Figure."""
-        from .records_figure import draw
+        from .tls_records_figure import draw
 
         return draw(self)
 
