@@ -24,8 +24,8 @@ from labs.lessons.say import say
 __all__ = ["Exercise", "Feedback", "Verdict", "close", "done", "exercise", "missing", "registered", "with_article"]
 
 MARKS = {"missing": "○", "close": "◐", "done": "✓"}
-_REGISTERED = {}  # id → Exercise class; filled as the graders' modules are imported
-_INSTANCES = {}  # id → its one object, which remembers how many hints were given
+_REGISTERED: dict[str, type] = {}  # id → Exercise class; filled as the graders' modules are imported
+_INSTANCES: dict[str, Any] = {}  # id → its one object, which remembers how many hints were given
 
 
 @dataclass(frozen=True)
@@ -71,8 +71,8 @@ class Exercise:
 
     id = ""  # "24-reset": the chapter's number, then a word or two
     title = ""  # what to do, as a command
-    expects = None  # the type of the evidence, several types, `callable`, or None: anything
-    hints = ()  # from a nudge to nearly the solution
+    expects: Any = None  # the type of the evidence, several types, `callable`, or None: anything
+    hints: tuple[str, ...] = ()  # from a nudge to nearly the solution
 
     def __init_subclass__(cls, **kw):
         super().__init_subclass__(**kw)

@@ -87,7 +87,7 @@ class Certificate:
             context.load_cert_chain(path)
         return context
 
-    def save(self, path):
+    def save(self, path: str | os.PathLike) -> None:
         """Write the certificate and its private key to one PEM file, for programs that want files: openssl, NGINX, …"""
         with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
             file.write(self.pem.encode() + _key_pem(self._key))

@@ -46,7 +46,7 @@ def _context(verify):
     return httpx.create_ssl_context(verify=verify, trust_env=False)
 
 
-_transports = weakref.WeakKeyDictionary()  # lab process → the transports of its clients
+_transports: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()  # lab process → the transports of its clients
 
 
 def _closed_with(lab, transport):

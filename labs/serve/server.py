@@ -30,7 +30,7 @@ __all__ = ["Log", "Server", "start_server"]
 START_WITHIN = 10.0  # seconds
 CLOSE_WITHIN = 1.0  # seconds, whatever clients and handlers do
 
-_servers = weakref.WeakKeyDictionary()  # lab process → {(host, port): Server}
+_servers: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()  # lab process → {(host, port): Server}
 
 
 def start_server(
@@ -145,7 +145,7 @@ class Server:
 
     def _start(self, listening, backlog, servers):
         self.port = listening.getsockname()[1]
-        self._listener, self._servers = Listener(listening), servers
+        self._listener, self._servers: weakref.WeakKeyDictionary = Listener(listening), servers
         self._listener.setblocking(False)
         servers[self.host, self.port] = self
         try:

@@ -142,7 +142,7 @@ class Worker:
         except OSError:
             raise LabError(f"{self.name} has ended; read its cpu_time while it runs") from None
 
-    def kill(self, signal: int = signals.SIGKILL, timeout: float = 5.0) -> int:
+    def kill(self, signal: int = signals.SIGKILL, timeout: float = 5.0) -> None:
         """Send it a signal; of SIGKILL, wait until it is gone."""
         self._program.kill(signal)
         if signal == signals.SIGKILL:

@@ -69,8 +69,8 @@ def function_name(function: Callable) -> str:
 def raised(error: BaseException, function: Callable) -> str:
     """ "ZeroDivisionError: division by zero (line 3: return 1 / 0)": an exception, and the learner's line that it passed last."""
     said = f"{type(error).__name__}: {' '.join(str(error).split())}".removesuffix(": ")
-    file = getattr(getattr(function, "__code__", None), "co_filename", None)
-    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
+    file = getattr(getattr(function, "__code__", None), "co_filename", "")
+    lines = [frame.lineno or 0 for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
     text = linecache.getline(file, lines[-1]).strip() if lines else ""
     return f"{said} (line {lines[-1]}: {text})" if text else said
 
