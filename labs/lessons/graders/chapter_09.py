@@ -1,10 +1,9 @@
 """The exercises of chapter 09-osi-model: reading, building and forwarding frames, byte by byte."""
 
-import struct
-
 from labs.captures.capture import Capture
-from labs.decode import peel
+from labs.decode import build, peel
 from labs.decode.checksum import internet_checksum
+from labs.decode.headers import PSH
 from labs.lessons.exercise import Exercise, close, done, missing
 from labs.lessons.graders.tools import call
 
@@ -14,22 +13,19 @@ SIXTY = 60  # bytes of the shortest Ethernet frame, without its check sequence
 
 
 def packet(protocol, body, options=b"", ttl=64, source=CLIENT, target=SERVER):
-    """An IPv4 packet; `options` fill whole words."""
-    head = struct.pack("!BBHHHBBH", 0x45 + len(options) // 4, 0, 20 + len(options) + len(body), 7, 0x4000, ttl, protocol, 0)
-    head += source + target + options
-    return head[:10] + internet_checksum(head).to_bytes(2, "big") + head[12:] + body
+    return build.ip(source, target, protocol, body, ttl=ttl, identification=7, options=options)
 
 
 def ethernet(kind, body, target=MACS[2], source=MACS[1]):
-    return target + source + kind.to_bytes(2, "big") + body
+    return build.ethernet(source, target, kind, body)
 
 
 def tcp(data=b"", options=b""):
-    return struct.pack("!HHIIBBHHH", 40_000, 443, 1, 1, (5 + len(options) // 4) << 4, 0x18, 500, 0, 0) + options + data
+    return build.tcp(40_000, 443, seq=1, ack=1, flags=PSH, window=500, options=options, data=data)
 
 
 def udp(data):
-    return struct.pack("!HHHH", 40_000, 53, 8 + len(data), 0) + data
+    return build.udp(40_000, 53, data)
 
 
 def padded(raw):
@@ -37,8 +33,8 @@ def padded(raw):
 
 
 ROUTE = bytes([7, 7, 4, 0, 0, 0, 0, 0])  # Record Route with room for one address, and End of Option List: RFC 791 §3.1
-ECHO = struct.pack("!BBHHH", 8, 0, 0, 1, 1)
-ARP = struct.pack("!HHBBH", 1, 0x0800, 6, 4, 1) + MACS[1] + CLIENT + bytes(6) + ROUTER
+ECHO = bytes([8, 0, 0, 0, 0, 1, 0, 1])  # RFC 792: type 8, code 0, checksum, identifier, sequence number
+ARP = build.arp(1, MACS[1], CLIENT, MACS[2], ROUTER)[14:]
 
 
 def samples():

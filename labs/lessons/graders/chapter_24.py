@@ -4,6 +4,7 @@ import random
 
 from labs.captures.capture import Capture
 from labs.captures.frame import Frame
+from labs.decode import build
 from labs.decode.headers import ACK, FIN, PSH, SYN
 from labs.lessons.exercise import Exercise, close, done, missing
 from labs.lessons.graders.tools import call
@@ -195,17 +196,8 @@ def shuffled(start):
 
 
 def _segment(sender, seq, flags, payload=b""):
-    client = sender == "client"
-    ends = (bytes([10, 0, 0, 1]), bytes([10, 0, 0, 2])) if client else (bytes([10, 0, 0, 2]), bytes([10, 0, 0, 1]))
-    ports = (40_000, 80) if client else (80, 40_000)
-    tcp = (
-        b"".join(n.to_bytes(2, "big") for n in ports)
-        + (seq % 2**32).to_bytes(4, "big")
-        + bytes(4)
-        + bytes([0x50, flags])
-        + (64_240).to_bytes(2, "big")
-        + bytes(4)
-    )
-    ip = bytes([0x45, 0]) + (40 + len(payload)).to_bytes(2, "big") + bytes(4) + bytes([64, 6]) + bytes(2) + ends[0] + ends[1]
-    macs = bytes.fromhex("020000000002020000000001" if client else "020000000001020000000002")
-    return Frame(macs + b"\x08\x00" + ip + tcp + payload, sender=sender)
+    ends, ports, macs = ("10.0.0.1", "10.0.0.2"), (40_000, 80), ("02:00:00:00:00:01", "02:00:00:00:00:02")
+    if sender == "server":
+        ends, ports, macs = ends[::-1], ports[::-1], macs[::-1]
+    segment = build.tcp(*ports, seq=seq, flags=flags, data=payload)
+    return Frame(build.ethernet(*macs, build.IPV4, build.ip(*ends, build.TCP, segment)), sender=sender)
