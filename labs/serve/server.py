@@ -145,7 +145,7 @@ class Server:
 
     def _start(self, listening, backlog, servers):
         self.port = listening.getsockname()[1]
-        self._listener, self._servers: weakref.WeakKeyDictionary = Listener(listening), servers
+        self._listener, self._servers = Listener(listening), servers
         self._listener.setblocking(False)
         servers[self.host, self.port] = self
         try:
