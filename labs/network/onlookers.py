@@ -1,6 +1,6 @@
 """Who looks on at a wire, or meddles: packet sockets of the notebook, and its rules, which judge single frames.
 
-Both are sockets to the notebook.  The wire never waits for it: what it is too slow for is kept here, up to a limit, and then lost.
+Both are sockets to the notebook.  The wire never waits for it: what it is too slow for is kept here, up to a limit, then lost.
 """
 
 import socket

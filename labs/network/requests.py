@@ -1,7 +1,7 @@
 """What the notebook asks, and the answers: one channel for each of its threads, one request on it at a time.
 
-The parts of the lab answer: do_NAME of one of them answers the request NAME.  It returns the answer, or the answer and descriptors
-to hand over with it, or Later, when it has to wait (for a frame to step, for a program to end); nobody else waits for it then.
+do_NAME of a part of the lab answers the request NAME.  It returns the answer, or the answer and descriptors to hand over with it,
+or Later, when it has to wait (for a frame to step, for a program to end); nobody else waits for it then.
 """
 
 import errno

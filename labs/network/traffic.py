@@ -18,13 +18,16 @@ UNDER_WAY = 50_000  # frames that may be on their way at one moment, on all wire
 
 
 class Passage:
-    """A frame under way.  `behind`: so many frames of the same sender it lets pass first; then its time is only the latest."""
+    """A frame under way.  `behind`: so many frames of the same sender it lets pass; its time is only the latest then.
 
-    __slots__ = ("behind", "cable", "changed", "frame", "number", "source")
+    `gone`: they have passed, and it has gone on.
+    """
+
+    __slots__ = ("behind", "cable", "changed", "frame", "gone", "number", "source")
 
     def __init__(self, cable: Cable, number: int, frame: bytes, source: int, changed: bytes | None, behind: int) -> None:
         self.cable, self.number, self.frame, self.source = cable, number, frame, source
-        self.changed, self.behind = changed, behind
+        self.changed, self.behind, self.gone = changed, behind, False
 
 
 class Traffic:
@@ -79,23 +82,19 @@ class Traffic:
         time = now()
         while self.under_way and self.under_way[0][0] <= time:
             passage = heapq.heappop(self.under_way)[2]
+            if passage.gone:
+                continue
             if passage.behind:
                 passage.cable.overtaken.remove(passage)  # nobody passed it: it goes on all the same
             passage.cable.arrive(passage.number, passage.frame, passage.source, passage.changed)
 
-    def withdraw(self, *passages: Passage) -> None:
-        """They do not arrive at their time."""
-        self.under_way = [item for item in self.under_way if item[2] not in passages]
-        heapq.heapify(self.under_way)
-        for passage in passages:
-            if passage in passage.cable.overtaken:
-                passage.cable.overtaken.remove(passage)
-
     def cut(self, cable: Cable) -> None:
         """What is under way on a cable that is cut is lost."""
-        gone = sorted((item for item in self.under_way if item[2].cable is cable), key=lambda item: item[2].number)
-        self.withdraw(*(passage for _, _, passage in gone))
-        for _, _, passage in gone:
+        lost = [passage for _, _, passage in self.under_way if passage.cable is cable and not passage.gone]
+        self.under_way = [item for item in self.under_way if item[2].cable is not cable]
+        heapq.heapify(self.under_way)
+        cable.overtaken.clear()
+        for passage in sorted(lost, key=lambda passage: passage.number):
             cable.lose(passage.number, passage.source, "the cable is cut")
 
     def drain(self) -> None:
@@ -108,7 +107,7 @@ class Traffic:
 
     def settled(self, number: int) -> bool:
         """True when no frame up to `number` is on its way.  A held frame is not on its way."""
-        return not any(passage.number <= number for _, _, passage in self.under_way) and not any(
+        return not any(passage.number <= number and not passage.gone for _, _, passage in self.under_way) and not any(
             cable.judge and cable.judge.waits_for(number) for cable in self.cables
         )
 

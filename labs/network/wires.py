@@ -78,7 +78,7 @@ class Wires:
         return {"count": count}
 
     def do_fates(self, wire: int) -> dict:
-        """What became of frames that did not arrive: how many are held; is the cable cut; reason → frames lost since the beginning."""
+        """What keeps frames from arriving: how many are held, is the cable cut, reason → frames lost since the network began."""
         self.traffic.drain()
         cable = self.cables[wire]
         return {"held": len(cable.held), "cut": cable.cut, "lost": dict(cable.lost)}
