@@ -397,7 +397,7 @@ def test_display(monkeypatch):
     shown = []
     fake = SimpleNamespace(display=lambda data, raw: shown.append(data))
     monkeypatch.setitem(sys.modules, "IPython.display", fake)
-    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(display=fake))
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(display=fake, version_info=(9, 0)))
     view = Ladder(conversation())
     view._ipython_display_()
     assert [sorted(data) for data in shown] == [["image/png", "text/plain"], ["text/markdown", "text/plain"]]

@@ -6,9 +6,10 @@ picture may.  The sentence stands under the picture, because front ends drop the
 
 import os
 from base64 import b64encode
+from copy import deepcopy
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from labs.tables import count
 
@@ -18,7 +19,7 @@ from .draw import DPI
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["View", "count"]
+__all__ = ["Noted", "View", "count"]
 
 
 class View:
@@ -33,6 +34,14 @@ class View:
     origin = ""
     missed = 0
     text = ""
+    empty = "Nothing was measured."  # what a chart without data says
+
+    def __init__(self, title: str | None = None, origin: str = ""):
+        self.title, self.origin = title and escape.plain(title, 120), origin
+
+    def page(self, lines: list[str]) -> str:
+        """The lines as one text, below the title if there is one."""
+        return "\n".join([self.title, "", *lines] if self.title else lines)
 
     def summary(self) -> str:
         """One sentence that says what the view shows, computed from the frames."""
@@ -72,3 +81,25 @@ class View:
         picture = {"image/png": b64encode(self.png()).decode()} if wanted else {}
         display({**picture, "text/plain": self.text}, raw=True)
         display({"text/markdown": escape.markdown(self.sentence), "text/plain": self.sentence}, raw=True)
+
+
+class Noted(View):
+    """A view that is filled by hand, bit by bit, and can be written down: a recording keeps it.
+
+    `kept` names the attributes that make it up; a subclass can be made without arguments.
+    """
+
+    kept = ()
+
+    def to_record(self) -> dict:
+        """Everything as plain data for JSON."""
+        return {name: deepcopy(getattr(self, name)) for name in self.kept}
+
+    @classmethod
+    def from_record(cls, record: dict, origin: str = "recorded") -> Self:
+        """The view that `to_record` described."""
+        if not isinstance(record, dict) or set(record) != set(cls.kept):
+            raise ValueError(f"expected a record as {cls.__name__}.to_record() gives it, got {type(record).__name__}")
+        view = cls(origin=origin)
+        vars(view).update(deepcopy(record))
+        return view
