@@ -111,31 +111,31 @@ class Sheet:
         if ground:
             artist.set_bbox({"facecolor": ground, "edgecolor": "none", "pad": 1.2})
 
-    def measure(self, words: str, size: float = 10, bold: bool = False, mono: bool = False) -> float:
-        """The width of `words` in pixels."""
-        return measure(words, size, bold, mono)
+    measure = staticmethod(measure)
 
-    def fit(self, words: str, room: float, size: float = 10, bold: bool = False, mono: bool = False) -> str:
+    @staticmethod
+    def fit(words: str, room: float, size: float = 10, bold: bool = False, mono: bool = False) -> str:
         """`words`, cut with "…" so that they take at most `room` pixels."""
-        if self.measure(words, size, bold, mono) <= room:
+        if measure(words, size, bold, mono) <= room:
             return words
         low, high = 0, len(words)
         while low < high:
             middle = (low + high + 1) // 2
-            fits = self.measure(words[:middle].rstrip() + "…", size, bold, mono) <= room
+            fits = measure(words[:middle].rstrip() + "…", size, bold, mono) <= room
             low, high = (middle, high) if fits else (low, middle - 1)
         return words[:low].rstrip() + "…" if low else ""
 
-    def wrap(self, words: str, room: float, size: float = 10, rows: int = 2, bold: bool = False) -> list[str]:
+    @staticmethod
+    def wrap(words: str, room: float, size: float = 10, rows: int = 2, bold: bool = False) -> list[str]:
         """`words` as at most `rows` lines that each fit into `room` pixels, cut with "…" if need be."""
         lines, todo = [], words.split()
         while todo and len(lines) < rows - 1:
             taken = 1
-            while taken < len(todo) and self.measure(" ".join(todo[: taken + 1]), size, bold) <= room:
+            while taken < len(todo) and measure(" ".join(todo[: taken + 1]), size, bold) <= room:
                 taken += 1
-            lines.append(self.fit(" ".join(todo[:taken]), room, size, bold))
+            lines.append(Sheet.fit(" ".join(todo[:taken]), room, size, bold))
             todo = todo[taken:]
-        return lines + [self.fit(" ".join(todo), room, size, bold)] if todo else lines
+        return lines + [Sheet.fit(" ".join(todo), room, size, bold)] if todo else lines
 
     def line(
         self, xs: Sequence[float], ys: Sequence[float], colour: str = palette.INK, width: float = 1.0,
