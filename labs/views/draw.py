@@ -79,7 +79,7 @@ class Sheet:
         self.text(self.width / 2, self.height / 2 + 12, words, 11, palette.SOFT, "center")
         return self.figure
 
-    def panel(self, left: float, top: float, right: float, bottom: float, **how) -> "Axes":
+    def panel(self, left: float, top: float, right: float, bottom: float, **how: object) -> "Axes":
         """A chart's own axes between these pixels, in the style of the house: faint lines, grey numbers, no box.
 
         how: what Axes.set() takes, such as xlim and ylim.  The panel lies below what is drawn on the sheet itself.
@@ -89,7 +89,7 @@ class Sheet:
         axes.set(axisbelow=True, **how)
         axes.spines[:].set_visible(False)
         axes.minorticks_off()
-        axes.grid(True, color=palette.FAINT, linewidth=0.8, linestyle="-", alpha=1)
+        axes.grid(True, color=palette.FAINT, linewidth=0.8, linestyle="-", alpha=1, solid_capstyle="butt")
         axes.tick_params(length=0, pad=5, labelsize=9, labelcolor=palette.SOFT, labelfontfamily=SANS)
         return axes
 

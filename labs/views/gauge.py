@@ -147,7 +147,7 @@ class Gauge(Noted):
             ys = [reading["value"] for reading in mine] + [mine[-1]["value"]]
             colour, alone = COLOURS[index % len(COLOURS)], len(self.names) == 1
             width = 2.4 if alone else max(5.4 - 2.6 * index, 1.6)  # equal levels: the thinner lies on the wider line
-            axes.step(xs, ys, where="post", color=colour, linewidth=width, clip_on=False, zorder=4)
+            axes.step(xs, ys, where="post", color=colour, linewidth=width, solid_capstyle="butt", clip_on=False, zorder=4)
             if alone:
                 axes.fill_between(xs, ys, step="post", color=palette.tint(colour, 0.2), linewidth=0, zorder=1)
             told.append((ys[-1], f"{name}: {ys[-1]:,}", colour, True))

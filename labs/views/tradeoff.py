@@ -92,7 +92,7 @@ class Tradeoff(View):
             colour = palette.host_colour(index)
             xs, ys = ([point[axis] for point in points] for axis in "xy")
             edge = {"markersize": 8.4, "markeredgecolor": palette.PAPER, "markeredgewidth": 1.2}
-            axes.plot(xs, ys, "o-", color=colour, linewidth=1.2, clip_on=False, zorder=4, **edge)
+            axes.plot(xs, ys, "o-", color=colour, linewidth=1.2, solid_capstyle="butt", clip_on=False, zorder=4, **edge)
             every = [(point["x"], one) for point in points if len(point["each"]) > 1 for one in point["each"]]
             axes.plot(*zip(*every), "s", color=palette.tint(colour, 0.6), markersize=2.8, zorder=3) if every else None
         self._name(sheet, axes)

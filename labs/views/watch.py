@@ -2,6 +2,8 @@
 
 import threading
 import time
+from collections.abc import Callable
+from typing import Self
 
 __all__ = ["Watch"]
 
@@ -13,14 +15,16 @@ class Watch:
     An error in read() ends the watch and is raised at the end of the `with`.
     """
 
-    def __init__(self, read, note, every=0.001):
+    def __init__(
+        self, read: Callable[[], dict[str, float]], note: Callable[[str, float, int], object], every: float | None = 0.001
+    ):
         if not callable(read):
             raise TypeError(f"expected a function that gives {{name: value}}, got {read!r}")
         self._read, self._note, self._every = read, note, every
         self._over, self._error, self._last, self._lock = threading.Event(), None, {}, threading.Lock()
         self._thread = None if every is None else threading.Thread(target=self._run, name="watch", daemon=True)
 
-    def look(self):
+    def look(self) -> None:
         """Read now; whoever has just changed something calls this, and need not wait for the next turn."""
         with self._lock:
             values, now = self._read(), time.time_ns()
@@ -38,13 +42,13 @@ class Watch:
         except Exception as error:  # said at the end of the `with`, not in the middle of somebody else's output
             self._error = error
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         self.look()
         if self._thread:
             self._thread.start()
         return self
 
-    def __exit__(self, kind, *_):
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._over.set()
         if self._thread:
             self._thread.join()
