@@ -1,5 +1,6 @@
 """Lanes and gauges: the order without the times, records, hostile names, pictures that are opaque and fit; follow and watch."""
 
+import itertools
 import json
 import threading
 import time
@@ -202,6 +203,14 @@ def test_watch_notes_changes_once_and_never_half_of_one():
     watch.look()
     watch.look()
     assert noted == [("syn", 1), ("accept", 0), ("syn", 0), ("accept", 1)]
+
+
+def test_watch_of_what_never_stands_still():
+    reading, noted = itertools.count(), []
+    watch = Watch(lambda: {"clock": next(reading)}, lambda name, value, at: noted.append(value))
+    for _ in range(3):
+        watch.look()
+    assert len(noted) == 3 and noted == sorted(set(noted))
 
 
 def test_watch_in_the_background():

@@ -19,7 +19,7 @@ def test_bars_tell_their_names_and_only_on_demand_their_numbers():
     assert bars().text == "Who got them?\n\naccept(): worker 1, worker 2\nepoll: worker 1"
     assert bars().numbers() == bars(tell="values").text
     assert bars(tell="values").text.splitlines()[2:4] == ["accept()", "  worker 1          5"]
-    assert "1,234" in bars().numbers() and bars().of("accept()") == {"worker 1": 5, "worker 2": 1234.4}
+    assert "1,234" in bars().numbers()
     assert bars().sentence == "Each of the 3 bars in 2 groups is a number measured here: connections."
     assert Bars().text == "Nothing was measured." == Bars().sentence
 

@@ -55,19 +55,15 @@ class Bars(View):
     @property
     def groups(self) -> dict[str, list[dict]]:
         """{group: its rows}."""
-        return {
-            group: [row for row in self.rows if row["group"] == group] for group in dict.fromkeys(r["group"] for r in self.rows)
-        }
-
-    def of(self, group: str) -> dict[str, float]:
-        """{name: value} of one group."""
-        return {row["name"]: row["value"] for row in self.groups.get(group, ())}
+        groups = {}
+        for row in self.rows:
+            groups.setdefault(row["group"], []).append(row)
+        return groups
 
     def numbers(self) -> str:
         """All of it as a table in text, numbers included."""
-        cells = columns([(row["name"], f"{number(row['value']):>9}") for mine in self.groups.values() for row in mine])
-        lines = iter(cells)
-        told = []
+        rows = [row for mine in self.groups.values() for row in mine]
+        lines, told = iter(columns([(row["name"], f"{number(row['value']):>9}") for row in rows])), []
         for group, mine in self.groups.items():
             told += [group] * bool(group) + [f"  {next(lines)}" for _ in mine]
         return self.page(told or [self.empty])

@@ -7,6 +7,8 @@ from typing import Self
 
 __all__ = ["Watch"]
 
+READS = 10  # what differs from reading to reading, such as a counter under load, is noted all the same
+
 
 class Watch:
     """`with Watch(read, note, every):` notes what read() gives, {name: value}: note(name, value, ns) at first and at each change.
@@ -28,7 +30,9 @@ class Watch:
         """Read now; whoever has just changed something calls this, and need not wait for the next turn."""
         with self._lock:
             values, now = self._read(), time.time_ns()
-            while values != self._last and values != (again := self._read()):
+            for _ in range(READS):
+                if values == self._last or values == (again := self._read()):
+                    break
                 values, now = again, time.time_ns()  # it changed while it was being read: half old, half new
             for name, value in values.items():
                 if name not in self._last or self._last[name] != value:
