@@ -131,6 +131,10 @@ def test_mistakes_are_told():
         Lanes().level("a", "b")
     with pytest.raises(TypeError, match="expected a number"):
         Gauge().level("a", None)
+    with pytest.raises(TypeError, match="expected a number or None for the level of 'a', got inf"):
+        Lanes().level("a", float("inf"))
+    with pytest.raises(TypeError, match="expected a number for the level of 'a', got nan"):
+        Gauge().level("a", float("nan"))
     with pytest.raises(ValueError, match="levels, verdict"):
         Gauge(tell="all")
     with pytest.raises(TypeError, match="expected a function"):

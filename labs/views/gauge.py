@@ -7,6 +7,7 @@ A value is a level that holds until the next one; `capacity` is the line that it
 import time
 from collections.abc import Callable
 from itertools import groupby
+from math import isfinite
 from typing import TYPE_CHECKING, Self
 
 from labs.tables import columns
@@ -51,7 +52,7 @@ class Gauge(Noted):
 
     def level(self, name: str, value: float, at: int | None = None, what: str = "") -> Self:
         """`name` has this value from `at` on (ns; None: from now on); `what` says what happened, where steps count."""
-        if not isinstance(value, (int, float)):
+        if not isinstance(value, (int, float)) or not isfinite(value):
             raise TypeError(f"expected a number for the level of {name!r}, got {value!r}")
         at = time.time_ns() if at is None else at
         self.readings.append({"name": escape.plain(name, 40), "value": value, "at": at, "what": escape.plain(what, 60)})
@@ -123,20 +124,15 @@ class Gauge(Noted):
             return sheet.nothing(self.empty)
         limits = {self.limit(name) for name in self.names} - {None}
         values = [reading["value"] for reading in self.readings]
-        begin = min(reading["at"] for reading in self.readings)
-        end = len(steps) or max(max(reading["at"] for reading in self.readings) - begin, 1)
+        times = [reading["at"] for reading in self.readings]
+        begin, end = min(times), len(steps) or max(max(times) - min(times), 1)
         most = max(1, *limits, *values)
         axes = sheet.panel(LEFT, top, right, floor, xlim=(0, end), ylim=(min(0, *values), most * HEIGHT / (HEIGHT - 16)))
         numbers(axes.yaxis, 6, whole=all(value == int(value) for value in values))
         sheet.text(16, top + 4, self.unit, 9, palette.SOFT)
+        numbers(axes.xaxis, 10, whole=True, words=time_in(end))
         if steps:
-            axes.set_xticks([])
-            room = (right - LEFT) / end
-            for at, what in enumerate(steps):
-                for line, words in enumerate(sheet.wrap(what, room - 8, 9)):
-                    sheet.text(LEFT + at * room + 4, floor + 17 + line * 15, words, 9, palette.SOFT)
-        else:
-            numbers(axes.xaxis, 10, whole=True, words=time_in(end))
+            _below(sheet, axes, floor, steps)
         told = []  # what stands in the right margin: height, words, colour, bold
         for limit in limits:
             axes.axhline(limit, color=palette.ALARM, linewidth=1.4, dashes=(5, 3), zorder=5)
@@ -153,6 +149,15 @@ class Gauge(Noted):
             told.append((ys[-1], f"{name}: {ys[-1]:,}", colour, True))
         _beside(sheet, axes, right + 8, told)
         return sheet.figure
+
+
+def _below(sheet, axes, floor, steps):
+    """What happened at each step, instead of numbers."""
+    axes.set_xticks([])
+    room = (WIDTH - RIGHT - LEFT) / len(steps)
+    for at, what in enumerate(steps):
+        for line, words in enumerate(sheet.wrap(what, room - 8, 9)):
+            sheet.text(LEFT + at * room + 4, floor + 17 + line * 15, words, 9, palette.SOFT)
 
 
 def _beside(sheet, axes, x, told):

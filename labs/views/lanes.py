@@ -9,6 +9,7 @@ Everything is kept as plain data, so a run can be kept, compared and drawn again
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from math import isfinite
 from typing import TYPE_CHECKING, Self
 
 from labs.tables import columns, count
@@ -66,7 +67,7 @@ class Lanes(Noted):
 
     def level(self, track: str, value: float | None, at: int | None = None) -> Self:
         """From `at` on (None: from now on) the value is this one, a number; None: there is nothing to measure."""
-        if value is not None and not isinstance(value, (int, float)):
+        if value is not None and (not isinstance(value, (int, float)) or not isfinite(value)):
             raise TypeError(f"expected a number or None for the level of {track!r}, got {value!r}")
         at = time.time_ns() if at is None else at
         return self._add("level", track, "" if value is None else f"{value:,}", at, at, value=value)
