@@ -27,8 +27,8 @@ def time_in(length: float) -> Callable[[float], str]:
 
 
 def locator(most: int, whole: bool = False) -> "MaxNLocator":
-    """At most so many steps of 1, 2, 2.5 or 5 times a power of ten; `whole`: only at whole numbers."""
-    return plotting().ticker.MaxNLocator(most, steps=[1, 2, 2.5, 5, 10], integer=whole, min_n_ticks=1)
+    """At most so many steps of 1, 2 or 5 times a power of ten; `whole`: only at whole numbers."""
+    return plotting().ticker.MaxNLocator(most, steps=[1, 2, 5, 10], integer=whole, min_n_ticks=1)
 
 
 def numbers(axis: "PlotAxis", most: int, whole: bool = False, words: Callable[[float], str] = tick) -> None:
