@@ -59,7 +59,7 @@ class Cable:
             return
         self.log.add(now(), traffic.number, source, target, SENT, frame)
         for onlooker in self.onlookers:
-            onlooker.tell(frame, source)
+            onlooker.tell(frame)
         if self.judge:
             self.judge.put(traffic.number, frame, source)
         else:

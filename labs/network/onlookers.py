@@ -5,11 +5,11 @@ Both are sockets to the notebook.  The wire never waits for it: what it is too s
 
 import socket
 from collections import deque
-from collections.abc import Callable
 
 from labs.network.cable import Cable
 from labs.network.loop import Loop
 from labs.network.messages import FRAME, QUESTION, VERDICT
+from labs.network.traffic import Traffic
 
 __all__ = ["JUDGED", "Judge", "Onlooker"]
 
@@ -30,22 +30,22 @@ def pair() -> tuple[socket.socket, socket.socket]:
 class Onlooker:
     """A packet socket on a wire: it hears every frame but its own, and puts frames on the wire."""
 
-    def __init__(self, loop: Loop, cable: Cable, missed: Callable[[], None], gone: Callable[["Onlooker"], None]) -> None:
-        """missed() is called for a frame that it had no room for; gone(self) when the notebook has closed it."""
-        self.loop, self.cable, self.missed, self.gone = loop, cable, missed, gone
+    def __init__(self, traffic: Traffic, cable: Cable) -> None:
+        self.traffic, self.loop, self.cable = traffic, traffic.loop, cable
         self.waiting: deque[bytes] = deque()  # frames that it had no room for yet
         self.socket, self.theirs = pair()
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, ROOM)
         self.theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, INJECTED)
         self.speaking = self.blocked = False
-        loop.watch(self.socket.fileno(), self.inject)
+        self.loop.watch(self.socket.fileno(), self.inject)
+        traffic.onlookers.append(self)
         cable.set({"onlookers": [*cable.onlookers, self]})
 
-    def tell(self, frame: bytes, source: int) -> None:
+    def tell(self, frame: bytes) -> None:
         if self.speaking:
             return
         if len(self.waiting) == BACKLOG:
-            self.missed()
+            self.traffic.lost += 1
             return
         self.waiting.append(frame)
         if not self.blocked:
@@ -94,7 +94,7 @@ class Onlooker:
         self.socket.close()
         self.waiting.clear()
         self.cable.set({"onlookers": [other for other in self.cable.onlookers if other is not self]})
-        self.gone(self)
+        self.traffic.onlookers.remove(self)
 
 
 class Judge:

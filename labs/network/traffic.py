@@ -9,7 +9,6 @@ from labs.network.cards import QUEUE
 from labs.network.frame_log import FrameLog
 from labs.network.hosts import Hosts
 from labs.network.loop import Loop
-from labs.network.onlookers import Judge, Onlooker
 
 __all__ = ["Passage", "Traffic", "UNDER_WAY"]
 
@@ -38,7 +37,7 @@ class Traffic:
         self.number = 0  # of the last frame that entered a wire; all wires count together
         self.under_way: list[tuple[int, int, Passage]] = []  # a heap: (time, order, passage)
         self.order = 0
-        self.onlookers: list[Onlooker] = []
+        self.onlookers: list = []  # packet sockets of the notebook, on all wires (labs.network.onlookers)
         self.lost = 0  # frames that a card did not take, or an onlooker had no room for
         self.cables = [
             Cable(self, log, index, {card: hosts.macs[card] for card in cards}, len(hosts.cards) + index, settings)
@@ -115,16 +114,3 @@ class Traffic:
         """Where the log ends, how many frames could not be kept, the number of the last frame."""
         self.log.write()
         return {"at": self.log.length, "missed": self.lost + self.log.dropped + self.hosts.lost(), "number": self.number}
-
-    def listen(self, cable: Cable) -> Onlooker:
-        def missed() -> None:
-            self.lost += 1
-
-        onlooker = Onlooker(self.loop, cable, missed, self.onlookers.remove)
-        self.onlookers.append(onlooker)
-        return onlooker
-
-    def rules(self, cable: Cable) -> Judge:
-        if cable.judge:  # its end is on its way to us, later than this request
-            cable.judge.close()
-        return Judge(self.loop, cable)

@@ -1,6 +1,7 @@
 """What the notebook asks of the wires: settings, holding and stepping, captures, rules and packet sockets."""
 
 from labs.network.hosts import Hosts
+from labs.network.onlookers import Judge, Onlooker
 from labs.network.requests import Later
 from labs.network.traffic import Traffic
 
@@ -85,7 +86,10 @@ class Wires:
 
     def do_judge(self, wire: int) -> tuple:
         self.traffic.drain()
-        return {}, [self.traffic.rules(self.cables[wire]).theirs.detach()]
+        cable = self.cables[wire]
+        if cable.judge:  # its end is on its way to us, later than this request
+            cable.judge.close()
+        return {}, [Judge(self.traffic.loop, cable).theirs.detach()]
 
     def do_listen(self, wire: int) -> tuple:
-        return {}, [self.traffic.listen(self.cables[wire]).theirs.detach()]
+        return {}, [Onlooker(self.traffic, self.cables[wire]).theirs.detach()]
