@@ -102,7 +102,7 @@ class Judge:
 
     def __init__(self, loop: Loop, cable: Cable) -> None:
         self.loop, self.cable = loop, cable
-        self.open: deque[tuple] = deque()  # (number, frame, source) without a verdict, in order
+        self.open: deque[tuple[int, bytes, int]] = deque()  # (number, frame, source) without a verdict, in order
         self.asked = 0  # how many of them the notebook has got
         self.socket, self.theirs = pair()
         loop.watch(self.socket.fileno(), self.verdict)
@@ -141,7 +141,8 @@ class Judge:
         number, drop, extra, copies, behind = VERDICT.unpack_from(message)
         if self.open and self.open[0][0] == number:
             self.asked -= 1
-            self.cable.decide(*self.open.popleft(), message[VERDICT.size :] or None, drop, extra, copies, behind)
+            verdict = message[VERDICT.size :] or None, drop, extra, copies, behind
+            self.cable.decide(*self.open.popleft(), *verdict)
             self.ask()
 
     def close(self) -> None:

@@ -83,7 +83,7 @@ class Programs:
 
         self.hosts.enter(host)
         output = Output(self.loop, fds[0])
-        given, high = range(3, 2 + len(fds)), []
+        given, high = range(3, 2 + len(fds)), list[int]()
 
         def place() -> None:
             for number, fd in zip(given, high):

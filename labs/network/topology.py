@@ -44,7 +44,7 @@ def plan(row: Sequence["str | Router"], mtu: int | Sequence[int] = 1500, ipv6: b
     """
     _check(row)
     wires = 1 + sum(isinstance(item, Router) for item in row)
-    mtus = list(mtu) if isinstance(mtu, (list, tuple)) else [mtu] * wires
+    mtus: list = list(mtu) if isinstance(mtu, (list, tuple)) else [mtu] * wires
     if len(mtus) != wires or any(not isinstance(m, int) or not 68 <= m <= 65_000 for m in mtus):  # RFC 791 §3.2: at least 68
         raise ValueError(f"expected an MTU from 68 to 65000 bytes, one number or one for each of {wires} wires, got {mtu!r}")
     if ipv6 and min(mtus) < 1280:
@@ -88,8 +88,9 @@ def _routes(host: dict, routers: list[dict], wires: int, family: int) -> list[tu
     address = lambda r, wire: next(c["addresses"][family].split("/")[0] for c in routers[r]["cards"] if c["wire"] == wire)
     left = address(min(on) - 1, min(on)) if min(on) > 0 else None
     right = address(max(on), max(on)) if max(on) < wires - 1 else None
+    default = left or right
     everything = ("0.0.0.0/0", "::/0")[family]
     if left and right:
         network = lambda w: f"{_fd00(w)}::/64" if family else f"10.0.{w}.0/24"
         return [(network(w), left) for w in range(min(on))] + [(everything, right)]
-    return [(everything, left or right)] if left or right else []
+    return [(everything, default)] if default else []
