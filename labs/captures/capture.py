@@ -105,11 +105,14 @@ class Capture:
     def _with(self, frames):
         return Capture(frames, self.hosts, self.names, self.origin, self.missed, self.cards)
 
-    def wait(self, match, timeout=5.0):
-        """While the capture runs: the first frame for which match(frame) is true, here or to come; LabError after `timeout` s."""
+    def wait(self, match, timeout=5.0, after=None):
+        """While the capture runs: the first frame for which match(frame) is true; LabError if none comes within `timeout` s.
+
+        It may have come before.  after=frame (that an earlier wait returned, say): only frames behind that one count.
+        """
         if self._live is None:
             raise LabError("this capture is complete, nothing more will come; use where(…) to look for a frame")
-        return self._live.wait(match, timeout)
+        return self._live.wait(match, timeout, after)
 
     def where(self, predicate):
         """The frames for which predicate(frame) is true, as a Capture: cap.where(lambda f: f.syn)."""

@@ -61,17 +61,17 @@ class Running:
         if not self.begun:
             raise LabError("this capture has not begun; use it as `with net.capture() as cap:`")
 
-    def wait(self, match: Callable[[Frame], object], timeout: float) -> Frame:
-        """The first frame for which match(frame) is true: one that is there, or one that comes within `timeout` s.
+    def wait(self, match: Callable[[Frame], object], timeout: float, after: Frame | None = None) -> Frame:
+        """The first frame (behind `after`) for which match(frame) is true: one that is there, or comes within `timeout` s.
 
         match is asked once about each frame, and again when its fate has changed.
         """
         self._must_run()
-        give_up, seen = time.monotonic() + timeout, None
+        give_up, behind, seen = time.monotonic() + timeout, after.number if after else 0, None
         while True:
             reached = self.catch_up(min(SETTLED, max(0.0, give_up - time.monotonic())))
             with self.lock:
-                look = list(self.frames) if seen is None else self.touched[seen:]
+                look = self.frames[behind:] if seen is None else [f for f in self.touched[seen:] if f.number > behind]
                 seen = len(self.touched)
             if (found := next(filter(match, look), None)) is not None:
                 return found
@@ -106,7 +106,7 @@ class FromLog(Running):
     def catch_up(self, timeout: float) -> int:
         number = -1
         try:
-            if not self.lab.closed:
+            if not self.lab.closed or self.lab.died:  # then asking says so
                 reply, _ = self.lab.ask("settle", timeout=timeout)  # what is on its way belongs to it
                 end, number, self.missed = reply["at"], reply["number"], reply["missed"] - self.missed_before
                 self._read(end)

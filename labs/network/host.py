@@ -7,15 +7,19 @@ Sockets are made inside the host by the lab process and handed over (SCM_RIGHTS,
 import errno
 import os
 import socket
+import weakref
+from functools import partial
 
 from labs.errors import LabError
 from labs.network import kernel
+from labs.network.listener import TIMEOUT, Listener, calling_cell, same_cell
 from labs.network.program import Program
+from labs.network.refusals import Watch, in_use, no_way, refused
 from labs.rooms import above
 
-__all__ = ["Card", "Host", "check_port", "in_use", "refused"]
+__all__ = ["Card", "Host", "check_port"]
 
-PATIENCE = 10.0  # seconds that sockets made here wait before TimeoutError, so that no cell hangs for ever
+STREAM = socket.SOCK_STREAM
 
 
 class Card:
@@ -38,22 +42,46 @@ class Host:
         self._names = names  # of all hosts → address
         self.cards = tuple(Card(card) for card in plan["cards"])
         self.mac, self.address = self.cards[0].mac, self.cards[0].addresses[0]
-        self._programs = []
+        self._programs, self._left = [], {}  # (address, port) → the socket that last listened there, the cell that made it
+        self._wires, self._owners = (), {}  # of the whole network, see know()
+
+    def know(self, wires, owners: dict[str, str]) -> None:
+        """What surrounds it: the network's wires, and who has which address."""
+        self._wires, self._owners = wires, owners
 
     def __repr__(self):
         return f"{self.name} ({', '.join(card.addresses[0] for card in self.cards)})"
 
     def socket(self, family=socket.AF_INET, type=socket.SOCK_STREAM, proto=0):
         """A new socket inside this host, waiting at most 10 s in each call (socket.settimeout changes that)."""
+        return self._open(socket.socket, family, type, proto)
+
+    def _open(self, kind, family, type=STREAM, proto=0):
         _, (fd,) = self._lab.ask("socket", host=self.name, family=int(family), kind=int(type), protocol=int(proto))
-        made = socket.socket(family, type, proto, fileno=fd)
-        made.settimeout(PATIENCE)
+        made = kind(family, type, proto, fileno=fd)
+        made.settimeout(TIMEOUT)
         return made
 
-    def listen(self, port, backlog=128, address="0.0.0.0"):
-        """A listening TCP socket: listen(2) with this backlog.  Port 0 lets the kernel choose."""
+    def listen(self, port: int, backlog: int = 128, address: str = "0.0.0.0") -> socket.socket:
+        """A listening TCP socket: listen(2) with this backlog.  Port 0 lets the kernel choose.
+
+        A cell that is run again, unchanged, takes the place of the socket that it left listening here; all others get EADDRINUSE.
+        """
         check_port(port)
-        made = self.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
+        here = calling_cell()
+        try:
+            made = self._listen(port, backlog, address)
+        except OSError as e:
+            left, where = self._left.get((address, port), (lambda: None, None))
+            if e.errno != errno.EADDRINUSE or (former := left()) is None or not same_cell(where, here):
+                raise
+            former.close()
+            made = self._listen(port, backlog, address)
+        self._left[address, port] = weakref.ref(made), here
+        return made
+
+    def _listen(self, port, backlog, address):
+        made = self._open(Listener, socket.AF_INET6 if ":" in address else socket.AF_INET)
         try:
             made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             made.bind((address, port))
@@ -91,12 +119,13 @@ class Host:
             raise ValueError(f"expected a host of {self.name}'s network, got {to!r} of another one: no wire joins them")
         return to.address if isinstance(to, Host) else self.resolve(to)
 
-    def connect(self, to, port, wait=True, timeout=PATIENCE):
+    def connect(self, to, port, wait=True, timeout=TIMEOUT):
         """A TCP socket connected to `port` of another host (a Host, its name, or an address).
 
         With wait=False it returns as soon as the kernel has been told to connect: the SYN is on its way then, or held.
         """
         address = self.address_of(to, port)
+        before = Watch(self._wires) if wait else None
         made = self.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
         try:
             if wait:
@@ -107,21 +136,30 @@ class Host:
                 code = made.connect_ex((address, port))
                 if code not in (0, errno.EINPROGRESS):
                     raise OSError(code, os.strerror(code))
-            made.settimeout(PATIENCE)
+            made.settimeout(TIMEOUT)
         except TimeoutError:
             made.close()
-            raise TimeoutError(
-                f"{address} port {port} did not answer {self.name} within {timeout:g} s; is the wire held or cut?"
-            ) from None
+            why = before.why(self._sockets_at(address), port, timeout)
+            raise TimeoutError(f"{address} port {port} did not answer {self.name} within {timeout:g} s{why}") from None
         except ConnectionRefusedError:
             made.close()
-            raise refused(address, port) from None
+            raise refused(address, port, self._sockets_at(address)) from None
+        except OSError as e:
+            made.close()
+            if e.errno not in (errno.EHOSTUNREACH, errno.ENETUNREACH):
+                raise
+            raise no_way(e.errno, self.name, address, self._owners, before.why() if before else "") from None
         except BaseException:
             made.close()
             raise
         return made
 
-    def http(self, http2=False, verify=True, timeout=PATIENCE, names=None, **how):
+    def _sockets_at(self, address):
+        """The sockets of the host that has this address; none where that is not known."""
+        name = self.name if address.startswith("127.") or address == "::1" else self._owners.get(address)
+        return kernel.sockets(partial(_read, self._lab, name)) if name else []
+
+    def http(self, http2=False, verify=True, timeout=TIMEOUT, names=None, **how):
         """An httpx.Client whose connections start in this host; the names of hosts resolve: client.http().get("http://server/").
 
         http2: True offers HTTP/2 over TLS (ALPN, RFC 7301), "only" speaks nothing else, over plain TCP by prior knowledge
@@ -151,12 +189,7 @@ class Host:
 
     def read(self, path):
         """The text of a file as this host sees it: read("/proc/net/arp")."""
-        path = path.replace(
-            "/proc/net/", "/proc/thread-self/net/"
-        )  # /proc/net belongs to the lab's first thread; this one is in the host
-        _, (fd,) = self._lab.ask("open", host=self.name, path=path)
-        with open(fd) as file:
-            return file.read()
+        return _read(self._lab, self.name, path)
 
     def sockets(self):
         """The kernel's view of every TCP and UDP socket in this host: a list of rows that prints as a table."""
@@ -188,14 +221,11 @@ class Host:
         return reply["value"]
 
 
-def in_use(name, port):
-    return OSError(
-        errno.EADDRINUSE, f"port {port} of {name} is in use; close the socket that listens there, or take another port"
-    )
-
-
-def refused(address, port):
-    return ConnectionRefusedError(errno.ECONNREFUSED, f"{address} answered with RST: nothing listens on its port {port}")
+def _read(lab, name, path):
+    path = path.replace("/proc/net/", "/proc/thread-self/net/")  # /proc/net is of the lab's first thread; this one is in the host
+    _, (fd,) = lab.ask("open", host=name, path=path)
+    with open(fd) as file:
+        return file.read()
 
 
 def check_port(port):

@@ -4,10 +4,11 @@ Formats: proc_pid_net(5), Documentation/networking/proc_net_tcp.rst, snmp_counte
 """
 
 import socket
-import struct
 from dataclasses import dataclass
 
-__all__ = ["STATES", "SocketRow", "SocketTable", "accept_queue", "counters", "sockets"]
+from labs.decode.reading import EPHEMERAL
+
+__all__ = ["STATES", "SocketRow", "SocketTable", "counters", "sockets"]
 
 STATES = (  # include/net/tcp_states.h; the names are those of RFC 9293 §3.3.2, with SYN_RECV for SYN-RECEIVED
     None, "ESTABLISHED", "SYN_SENT", "SYN_RECV", "FIN_WAIT1", "FIN_WAIT2", "TIME_WAIT",
@@ -47,7 +48,7 @@ class SocketTable(list):
             address, _, port = text.rpartition(":")
             if port == "0":
                 return "*" if address in ("0.0.0.0", "::") else f"{address}:*"
-            if 32768 <= int(port) <= 60999:  # net.ipv4.ip_local_port_range
+            if int(port) in EPHEMERAL:
                 port = letters.setdefault(
                     port, chr(65 + len(letters) % 26) + ("" if len(letters) < 26 else str(len(letters) // 26))
                 )
@@ -111,13 +112,3 @@ def counters(read):
             group = names.split(":")[0]
             values |= {f"{group}{name}": int(n) for name, n in zip(names.split()[1:], numbers.split()[1:])}
     return values
-
-
-def accept_queue(listener):
-    """(connections that wait for accept(), backlog) of a listening socket of this notebook.  Chapter 18 reads it.
-
-    tcp(7), TCP_INFO: on a listening socket tcpi_unacked and tcpi_sacked hold these two (net/ipv4/tcp.c, tcp_get_info).
-    """
-    if not listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
-        raise ValueError("expected a socket that listens: only that one has an accept queue")
-    return struct.unpack_from("=II", listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 32), 24)

@@ -1,5 +1,7 @@
 """A network: hosts in a row, the wires between them, and one lab process that carries it all."""
 
+import errno
+
 from labs.errors import LabError
 from labs.network.channel import LabProcess
 from labs.network.host import Host
@@ -30,6 +32,9 @@ class Network:
         self.wires = tuple(
             Wire(self._lab, i, self.hosts, settings) for i in range(1 + max(c.wire for h in self.hosts for c in h.cards))
         )
+        owners = {address: host.name for host in self.hosts for card in host.cards for address in card.addresses}
+        for host in self.hosts:
+            host.know(self.wires, owners)
 
     def __iter__(self):
         return iter(self.hosts)
@@ -68,7 +73,8 @@ class Network:
         return Capture.of(self)
 
     @property
-    def closed(self):
+    def closed(self) -> bool:
+        """True if it was closed, and if its lab process has died."""
         return self._lab.closed
 
     def at_close(self, function):
@@ -77,12 +83,11 @@ class Network:
 
     def close(self):
         """End the hosts, their programs and the wires.  Sockets that are still open are cut off.  Doing it twice is fine."""
-        if not self._lab.closed:
-            for wire in self.wires:
-                wire.close()
-            for host in self.hosts:
-                host.forget_programs()
-            self._lab.close()
+        for wire in self.wires:
+            wire.close()
+        for host in self.hosts:
+            host.forget_programs()
+        self._lab.close()
 
     def __enter__(self):
         return self
@@ -113,6 +118,8 @@ def make_network(*row, delay=0.0, loss=0.0, rate=None, mtu=1500, ipv6=False, lin
     try:
         return Network(row, link, settings, mtu, ipv6, log_limit)
     except OSError as e:
+        if e.errno == errno.EMFILE:  # nothing is wrong with this machine
+            raise
         raise LabError(
             f"this machine cannot make a network on {link}: {e.strerror or e}; labs.doctor() says why and what to do"
         ) from e

@@ -11,10 +11,11 @@ import time
 import weakref
 
 from labs.errors import LabError
-from labs.network.host import Host, check_port, in_use, refused
+from labs.network.host import Host, check_port
 from labs.network.kernel import SocketRow, SocketTable
 from labs.network.loopback import Loopback
 from labs.network.redraw import Connection, End
+from labs.network.refusals import in_use, refused
 from labs.network.relay_loop import Passing, Watch
 
 __all__ = ["RUNNING", "NotOnThisLink", "Relay", "RelayHost"]

@@ -51,14 +51,28 @@ class Rule:
             error, self.error = self.error, None
             raise LabError(f"the rule failed on a frame and was not applied any more: {error!r}") from error
 
+    def __repr__(self):
+        does = [words for said, words in (
+            (self.drop, "drops them"), (self.delay, f"delays them {self.delay:g} s"),
+            (self.duplicate, f"sends {self.duplicate} more of each"), (self.rewrite, "rewrites them"),
+            (self.reorder, f"lets {self.reorder} pass each"),
+        ) if said]  # fmt: skip
+        which = getattr(self.match, "__name__", "its function")
+        times = "" if self.times is None else f" of {self.times}"
+        ends = f"failed on a frame: {self.error!r}" if self.error else "ends with remove() or its `with`"
+        if self not in self._rules.standing:
+            ends = "has ended"
+        return f"rule for frames of which {which} is true: {', '.join(does)}; {self.hits}{times} so far; {ends}"
+
     def __enter__(self):
         return self
 
-    def __exit__(self, kind, *_):
+    def __exit__(self, kind, error, _):
         if kind is None:
-            self.remove()
-        else:
-            self._rules.remove(self)
+            return self.remove()
+        self._rules.remove(self)
+        if self.error:
+            error.add_note(f"besides, the rule failed on a frame and was not applied any more: {self.error!r}")
 
 
 class Rules:
@@ -67,6 +81,10 @@ class Rules:
     def __init__(self, lab, wire, senders):
         self._lab, self._wire, self._senders = lab, wire, senders
         self._rules, self._socket, self._thread, self._lock = [], None, None, threading.Lock()
+
+    @property
+    def standing(self):
+        return tuple(self._rules)
 
     def add(self, rule):
         with self._lock:

@@ -23,7 +23,13 @@ class Wire:
         self._rules = Rules(lab, index, senders)
 
     def __repr__(self):
-        return f"wire {self.index}: {' – '.join(self.hosts)}"
+        rules = "".join(f"\n  {rule!r}" for rule in self.rules)
+        return f"wire {self.index}: {' – '.join(self.hosts)}{rules}"
+
+    def __setattr__(self, name, value):
+        if not name.startswith("_") and name not in ("index", "hosts") and not hasattr(Wire, name):
+            raise AttributeError(f"a wire has no setting {name!r}; it has delay, loss, rate and queue")
+        super().__setattr__(name, value)
 
     def _set(self, name, value):
         self._lab.ask("wire", wire=self.index, settings={name: value})
@@ -129,6 +135,15 @@ class Wire:
         made = Rule(self._rules, match, drop, delay, duplicate, rewrite, reorder, times)
         self._rules.add(made)
         return made
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """The rules that stand now."""
+        return self._rules.standing
+
+    def fates(self) -> dict:
+        """What became of frames: {"held": how many wait, "cut": bool, "lost": {reason: how many since the network began}}."""
+        return self._lab.ask("fates", wire=self.index)[0]
 
     def socket(self):
         """A scapy socket on this wire: sniff(opened_socket=…), sock.sr1(…), sock.send(…).  Close it, or use `with`."""

@@ -6,6 +6,8 @@ never read as a formula, and the few shapes that views share.  It is built witho
 
 from functools import cache, lru_cache
 
+from labs.interrupts import uninterrupted
+
 from . import palette
 
 __all__ = ["DPI", "Sheet", "WIDTH", "known", "measure"]
@@ -17,7 +19,8 @@ SANS, MONO = "DejaVu Sans", "DejaVu Sans Mono"  # both come with matplotlib, so 
 
 @cache
 def _glyphs(mono):
-    from matplotlib import font_manager
+    with uninterrupted():
+        from matplotlib import font_manager
 
     return frozenset(font_manager.get_font(font_manager.findfont(MONO if mono else SANS)).get_charmap())
 
@@ -37,8 +40,9 @@ class Sheet:
     """A figure of `width` × `height` pixels, y downwards.  `sheet.figure` is the matplotlib Figure."""
 
     def __init__(self, height, width=WIDTH, origin=""):
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
+        with uninterrupted():
+            from matplotlib.backends.backend_agg import FigureCanvasAgg
+            from matplotlib.figure import Figure
 
         self.width, self.height = width, height
         self.figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI, facecolor=palette.PAPER)
@@ -157,8 +161,9 @@ class Sheet:
 @cache
 def _ruler():
     """A renderer that only measures: it knows how the font is hinted at this size, as a sum of advances would not."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+    with uninterrupted():
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
 
     return FigureCanvasAgg(Figure(figsize=(1, 1), dpi=DPI)).get_renderer()
 
