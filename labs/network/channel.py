@@ -174,6 +174,9 @@ class LabProcess:
             raise too_many()
         reply = marshal.loads(message)
         if "errno" in reply:
+            if "closing" in reply:  # it had no room for one more channel
+                channel.close()
+                self._thread.channel = None
             raise OSError(reply["errno"], reply["error"])
         return reply, made
 
