@@ -14,12 +14,12 @@ from labs.errors import LabError
 from labs.network import kernel
 from labs.network.listener import TIMEOUT, Listener, calling_cell, same_cell
 from labs.network.program import Program
-from labs.network.refusals import Watch, in_use, no_way, refused
+from labs.network.refusals import UNKNOWN, Watch, in_use, no_way, overflowed, refused
 from labs.rooms import above
 
 __all__ = ["Card", "Host", "check_port"]
 
-STREAM = socket.SOCK_STREAM
+Socket, STREAM = socket.socket, socket.SOCK_STREAM  # inside Host, `socket` is a method
 
 
 class Card:
@@ -54,7 +54,7 @@ class Host:
 
     def socket(self, family=socket.AF_INET, type=socket.SOCK_STREAM, proto=0):
         """A new socket inside this host, waiting at most 10 s in each call (socket.settimeout changes that)."""
-        return self._open(socket.socket, family, type, proto)
+        return self._open(Socket, family, type, proto)
 
     def _open(self, kind, family, type=STREAM, proto=0):
         _, (fd,) = self._lab.ask("socket", host=self.name, family=int(family), kind=int(type), protocol=int(proto))
@@ -62,7 +62,7 @@ class Host:
         made.settimeout(TIMEOUT)
         return made
 
-    def listen(self, port: int, backlog: int = 128, address: str = "0.0.0.0") -> socket.socket:
+    def listen(self, port: int, backlog: int = 128, address: str = "0.0.0.0") -> Listener:
         """A listening TCP socket: listen(2) with this backlog.  Port 0 lets the kernel choose.
 
         A cell that is run again, unchanged, takes the place of the socket that it left listening here; all others get EADDRINUSE.
@@ -139,11 +139,11 @@ class Host:
             made.settimeout(TIMEOUT)
         except TimeoutError:
             made.close()
-            why = before.why(self._sockets_at(address), port, timeout)
-            raise TimeoutError(f"{address} port {port} did not answer {self.name} within {timeout:g} s{why}") from None
+            why = before.why(timeout) or overflowed(*self._at(address), port) or UNKNOWN
+            raise TimeoutError(f"{address} port {port} did not answer {self.name} within {timeout:g} s: {why}") from None
         except ConnectionRefusedError:
             made.close()
-            raise refused(address, port, self._sockets_at(address)) from None
+            raise refused(address, port, self._at(address)[0]) from None
         except OSError as e:
             made.close()
             if e.errno not in (errno.EHOSTUNREACH, errno.ENETUNREACH):
@@ -154,10 +154,11 @@ class Host:
             raise
         return made
 
-    def _sockets_at(self, address):
-        """The sockets of the host that has this address; none where that is not known."""
+    def _at(self, address):
+        """The sockets and the counters of the host that has this address; nothing where that is not known."""
         name = self.name if address.startswith("127.") or address == "::1" else self._owners.get(address)
-        return kernel.sockets(partial(_read, self._lab, name)) if name else []
+        read = partial(_read, self._lab, name)
+        return (kernel.sockets(read), kernel.counters(read)) if name else ([], {})
 
     def http(self, http2=False, verify=True, timeout=TIMEOUT, names=None, **how):
         """An httpx.Client whose connections start in this host; the names of hosts resolve: client.http().get("http://server/").

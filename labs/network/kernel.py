@@ -88,7 +88,7 @@ def sockets(read):
     for protocol in ("tcp", "udp", "tcp6", "udp6"):
         try:
             lines = read(f"/proc/thread-self/net/{protocol}").splitlines()[1:]
-        except OSError:
+        except FileNotFoundError:
             continue  # a kernel without IPv6
         for line in lines:
             word = line.split()

@@ -4,7 +4,9 @@ import errno
 
 from labs.network.kernel import SocketRow
 
-__all__ = ["Watch", "in_use", "no_way", "refused"]
+__all__ = ["UNKNOWN", "Watch", "in_use", "no_way", "overflowed", "refused"]
+
+UNKNOWN = "the lab knows no reason, no frame is held and none was lost"
 
 
 def in_use(name: str, port: int) -> OSError:
@@ -30,10 +32,16 @@ def refused(address: str, port: int, rows: list[SocketRow] = ()) -> ConnectionRe
     return ConnectionRefusedError(errno.ECONNREFUSED, f"{address} answered with RST{why}")
 
 
+def overflowed(rows: list[SocketRow], counters: dict[str, int], port: int) -> str:
+    """That a full accept queue let the SYN fall, "" if it did not: listen(2), and ListenOverflows in snmp_counter.rst."""
+    full = [row for row in listening(rows, port) if row.recv_queue and counters.get("TcpExtListenOverflows")]
+    return f"{_waiting(full[0])} in its accept queue, until accept() is called" if full else ""
+
+
 def no_way(code: int, name: str, address: str, owners: dict[str, str], why: str = "") -> OSError:
-    """EHOSTUNREACH or ENETUNREACH.  owners: address → host, of the whole network; why: what Watch.why() says."""
+    """EHOSTUNREACH or ENETUNREACH.  owners: address → host, of the whole network; why: what Watch.why() says, if anything."""
     if address in owners:
-        return OSError(code, f"{name} found no way to {address} ({owners[address]}){why}")
+        return OSError(code, f"{name} found no way to {address} ({owners[address]}): {why or UNKNOWN}")
     has = ", ".join(f"{owner} {one}" for one, owner in owners.items())
     return OSError(code, f"{name} found no way to {address}: no host of this network has it ({has}), and no wire leads out")
 
@@ -45,15 +53,12 @@ class Watch:
         self.wires = wires
         self.before = [(wire.fates(), {rule: rule.hits for rule in wire.rules}) for wire in wires]
 
-    def why(self, rows: list[SocketRow] = (), port: int = 0, timeout: float = 0.0) -> str:
-        """What stood in the way of the SYN or its answer, as the end of a sentence."""
+    def why(self, timeout: float = 0.0) -> str:
+        """What stood in the way of the SYN or its answer, as the end of a sentence; "" if nothing on the wires did."""
         found = [said for wire, before in zip(self.wires, self.before) for said in self._of(wire, *before)]
-        there = listening(rows, port)
-        if not found and there and there[0].recv_queue:
-            found = [f"{_waiting(there[0])} in its accept queue, until accept() is called"]
         if not found and (trip := 2 * sum(wire.delay for wire in self.wires)) >= timeout > 0:
             found = [f"the delay of the way makes a round trip of {trip:g} s"]
-        return ": " + "; ".join(found or ["the lab knows no reason, no frame is held and none was lost"])
+        return "; ".join(found)
 
     def _of(self, wire, before, hits):
         now, name = wire.fates(), "the wire" if len(self.wires) == 1 else f"wire {wire.index}"

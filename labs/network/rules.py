@@ -57,7 +57,8 @@ class Rule:
             (self.duplicate, f"sends {self.duplicate} more of each"), (self.rewrite, "rewrites them"),
             (self.reorder, f"lets {self.reorder} pass each"),
         ) if said]  # fmt: skip
-        which = getattr(self.match, "__name__", "its function")
+        which, code = getattr(self.match, "__name__", "its function"), getattr(self.match, "__code__", None)
+        which += f" (line {code.co_firstlineno})" if code else ""
         times = "" if self.times is None else f" of {self.times}"
         ends = f"failed on a frame: {self.error!r}" if self.error else "ends with remove() or its `with`"
         if self not in self._rules.standing:
