@@ -104,25 +104,25 @@ class FromLog(Running):
         self.frames, self.touched = self.reader.frames, self.reader.touched
 
     def catch_up(self, timeout: float) -> int:
-        number = -1
+        if self.lab.closed and not self.lab.died:
+            return self._read(os.fstat(self.fd).st_size)
         try:
-            if not self.lab.closed or self.lab.died:  # then asking says so
-                reply, _ = self.lab.ask("settle", timeout=timeout)  # what is on its way belongs to it
-                end, number, self.missed = reply["at"], reply["number"], reply["missed"] - self.missed_before
-                self._read(end)
-        finally:
-            if number < 0:  # the network is closed, or the lab process gone: what it had written is there
-                self._read(os.fstat(self.fd).st_size)
-        return number
+            reply, _ = self.lab.ask("settle", timeout=timeout)  # what is on its way belongs to it
+        except LabError:  # it is gone: what it had written is there
+            self._read(os.fstat(self.fd).st_size)
+            raise
+        self.missed = reply["missed"] - self.missed_before
+        return self._read(reply["at"])
 
     def _read(self, end):
         with self.lock:
             while self.at < end and (part := os.pread(self.fd, min(PART, end - self.at), self.at)):
                 self.at += len(part)
                 self.reader.feed(part)
+        return end
 
     def more(self, reached: int, timeout: float) -> None:
-        self.lab.ask("more", number=reached, timeout=timeout)
+        self.lab.ask("more", at=reached, timeout=timeout)
 
     def stop(self) -> None:
         try:
