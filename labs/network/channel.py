@@ -154,8 +154,9 @@ class LabProcess:
             channel = self._channel()
             channel.settimeout(timeout + 10.0)
             socket.send_fds(channel, [request], fds)
-            # CLOEXEC as with all that Python opens: a program started here must not keep a host alive
-            message, made, flags, _ = socket.recv_fds(channel, MESSAGE, 4, socket.MSG_CMSG_CLOEXEC)
+            message, made, flags, _ = socket.recv_fds(channel, MESSAGE, 4)
+            for fd in made:
+                os.set_inheritable(fd, False)  # unlike all that Python opens; a program started here must not keep a host alive
         except ConnectionError:
             pass
         except OSError as e:
