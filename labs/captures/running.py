@@ -27,8 +27,9 @@ class Running:
     """
 
     def __init__(self, make: Callable[..., Frame]):
-        self.make, self.frames, self.touched, self.missed = make, [], [], 0
-        self.lock, self.begun = threading.Lock(), False
+        self.frames: list[Frame] = []
+        self.touched: list[Frame] = []
+        self.make, self.missed, self.begun, self.lock = make, 0, False, threading.Lock()
 
     def start(self) -> None:
         """Note where the capture begins; LabError if there is no wire any more."""
@@ -93,7 +94,7 @@ class FromLog(Running):
 
     def __init__(self, lab, cards: Sequence[tuple[str, int]], make: Callable[..., Frame]):
         super().__init__(make)
-        self.lab, self.cards, self.fd = lab, cards, None
+        self.lab, self.cards, self.fd = lab, cards, -1
 
     def start(self) -> None:
         epoch = log.epoch()

@@ -149,7 +149,8 @@ class LabProcess:
             raise LabError(
                 f"expected a request of at most {MESSAGE} bytes, got {len(request)}: give fewer arguments, or a smaller env={{…}}"
             )
-        message, why, made, flags = b"", "", [], 0
+        made: list[int] = []
+        message, why, flags = b"", "", 0
         try:
             channel = self._channel()
             channel.settimeout(timeout + 10.0)
@@ -187,7 +188,7 @@ class LabProcess:
             channel.close()
 
 
-_running = weakref.WeakSet()
+_running: "weakref.WeakSet[LabProcess]" = weakref.WeakSet()
 
 
 def _after_fork():

@@ -8,7 +8,10 @@ import errno
 import os
 import socket
 import weakref
+from collections.abc import Iterable
 from functools import partial
+from socket import socket as Socket
+from typing import TYPE_CHECKING
 
 from labs.errors import LabError
 from labs.network import kernel
@@ -17,9 +20,14 @@ from labs.network.program import Program
 from labs.network.refusals import UNKNOWN, Watch, in_use, no_way, overflowed, refused
 from labs.rooms import above
 
+if TYPE_CHECKING:
+    import httpx
+
+    from labs.network.wire import Wire
+
 __all__ = ["Card", "Host", "check_port"]
 
-Socket, STREAM = socket.socket, socket.SOCK_STREAM  # inside Host, `socket` is a method
+STREAM = socket.SOCK_STREAM  # inside Host, `socket` is a method
 
 
 class Card:
@@ -45,14 +53,14 @@ class Host:
         self._programs, self._left = [], {}  # (address, port) → the socket that last listened there, the cell that made it
         self._wires, self._owners = (), {}  # of the whole network, see know()
 
-    def know(self, wires, owners: dict[str, str]) -> None:
+    def know(self, wires: "tuple[Wire, ...]", owners: dict[str, str]) -> None:
         """What surrounds it: the network's wires, and who has which address."""
         self._wires, self._owners = wires, owners
 
     def __repr__(self):
         return f"{self.name} ({', '.join(card.addresses[0] for card in self.cards)})"
 
-    def socket(self, family=socket.AF_INET, type=socket.SOCK_STREAM, proto=0):
+    def socket(self, family: int = socket.AF_INET, type: int = STREAM, proto: int = 0) -> Socket:
         """A new socket inside this host, waiting at most 10 s in each call (socket.settimeout changes that)."""
         return self._open(Socket, family, type, proto)
 
@@ -98,7 +106,7 @@ class Host:
             raise
         return made
 
-    def resolve(self, name):
+    def resolve(self, name: str) -> str:
         """The address of a host of this network by its name, "server" → "10.0.0.2"; an address stays.  ValueError for others."""
         address = self._names.get(name, "127.0.0.1" if name == "localhost" else name)
         try:
@@ -110,7 +118,7 @@ class Host:
             ) from None
         return address
 
-    def address_of(self, to, port):
+    def address_of(self, to: "Host | str", port: int) -> str:
         """The address at which connect(to, port) knocks; TypeError or ValueError if there can be none."""
         check_port(port)
         if not isinstance(to, (Host, str)):
@@ -119,13 +127,13 @@ class Host:
             raise ValueError(f"expected a host of {self.name}'s network, got {to!r} of another one: no wire joins them")
         return to.address if isinstance(to, Host) else self.resolve(to)
 
-    def connect(self, to, port, wait=True, timeout=TIMEOUT):
+    def connect(self, to: "Host | str", port: int, wait: bool = True, timeout: float = TIMEOUT) -> Socket:
         """A TCP socket connected to `port` of another host (a Host, its name, or an address).
 
         With wait=False it returns as soon as the kernel has been told to connect: the SYN is on its way then, or held.
         """
         address = self.address_of(to, port)
-        before = Watch(self._wires) if wait else None
+        before = Watch(self._wires if wait else ())
         made = self.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
         try:
             if wait:
@@ -139,7 +147,7 @@ class Host:
             made.settimeout(TIMEOUT)
         except TimeoutError:
             made.close()
-            why = before.why(timeout) or overflowed(*self._at(address), port) or UNKNOWN
+            why = before.why(timeout) or overflowed(port, *self._at(address)) or UNKNOWN
             raise TimeoutError(f"{address} port {port} did not answer {self.name} within {timeout:g} s: {why}") from None
         except ConnectionRefusedError:
             made.close()
@@ -148,7 +156,7 @@ class Host:
             made.close()
             if e.errno not in (errno.EHOSTUNREACH, errno.ENETUNREACH):
                 raise
-            raise no_way(e.errno, self.name, address, self._owners, before.why() if before else "") from None
+            raise no_way(e.errno, self.name, address, self._owners, before.why()) from None
         except BaseException:
             made.close()
             raise
@@ -160,7 +168,9 @@ class Host:
         read = partial(_read, self._lab, name)
         return (kernel.sockets(read), kernel.counters(read)) if name else ([], {})
 
-    def http(self, http2=False, verify=True, timeout=TIMEOUT, names=None, **how):
+    def http(
+        self, http2: bool | str = False, verify: object = True, timeout: float = TIMEOUT, names: dict | None = None, **how
+    ) -> "httpx.Client":
         """An httpx.Client whose connections start in this host; the names of hosts resolve: client.http().get("http://server/").
 
         http2: True offers HTTP/2 over TLS (ALPN, RFC 7301), "only" speaks nothing else, over plain TCP by prior knowledge
@@ -169,7 +179,9 @@ class Host:
         """
         return above("http_client")(self, http2, verify, timeout, names or {}, **how)
 
-    def run(self, argv, env=None, folder=None, sockets=()):
+    def run(
+        self, argv: list, env: dict | None = None, folder: str | None = None, sockets: Iterable[Socket | int] = ()
+    ) -> Program:
         """Start a program inside this host: a Program with wait(), output(), kill().  It ends with the network at the latest.
 
         sockets (or other files, 3 at most) are its descriptors 3, 4, 5, as sd_listen_fds(3) hands them to services.
@@ -179,32 +191,32 @@ class Host:
         return program
 
     @property
-    def programs(self):
+    def programs(self) -> list[Program]:
         """The programs that run in this host now, as run() returned them, in the order of their start."""
         self._programs = [program for program in self._programs if program.running]
         return list(self._programs)
 
-    def forget_programs(self):
+    def forget_programs(self) -> None:
         """The network closes, and they end with it."""
         self._programs = []
 
-    def read(self, path):
+    def read(self, path: str) -> str:
         """The text of a file as this host sees it: read("/proc/net/arp")."""
         return _read(self._lab, self.name, path)
 
-    def sockets(self):
+    def sockets(self) -> kernel.SocketTable:
         """The kernel's view of every TCP and UDP socket in this host: a list of rows that prints as a table."""
         return kernel.sockets(self.read)
 
-    def listens(self, port):
+    def listens(self, port: int) -> bool:
         """True if something in this host listens on this TCP port."""
         return any(row.state == "LISTEN" and row.local.endswith(f":{port}") for row in self.sockets())
 
-    def counters(self):
+    def counters(self) -> dict[str, int]:
         """The kernel's counters of this host as a dict, named as nstat(8) names them."""
         return kernel.counters(self.read)
 
-    def sysctl(self, name, value=None):
+    def sysctl(self, name: str, value: object = None) -> str:
         """Read, or change, a kernel setting of this host: sysctl("net.ipv4.tcp_syncookies", 0)."""
         if not name.startswith("net."):
             raise ValueError(f"expected a setting of this host's network such as 'net.ipv4.ip_forward', got {name!r}")
@@ -229,6 +241,6 @@ def _read(lab, name, path):
         return file.read()
 
 
-def check_port(port):
+def check_port(port: int) -> None:
     if not isinstance(port, int) or not 0 <= port <= 65535:
         raise ValueError(f"expected a port from 0 to 65535, got {port!r}")

@@ -4,6 +4,7 @@ Formats: proc_pid_net(5), Documentation/networking/proc_net_tcp.rst, snmp_counte
 """
 
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from labs.decode.reading import EPHEMERAL
@@ -11,7 +12,7 @@ from labs.decode.reading import EPHEMERAL
 __all__ = ["STATES", "SocketRow", "SocketTable", "counters", "sockets"]
 
 STATES = (  # include/net/tcp_states.h; the names are those of RFC 9293 §3.3.2, with SYN_RECV for SYN-RECEIVED
-    None, "ESTABLISHED", "SYN_SENT", "SYN_RECV", "FIN_WAIT1", "FIN_WAIT2", "TIME_WAIT",
+    "", "ESTABLISHED", "SYN_SENT", "SYN_RECV", "FIN_WAIT1", "FIN_WAIT2", "TIME_WAIT",
     "CLOSE", "CLOSE_WAIT", "LAST_ACK", "LISTEN", "CLOSING", "SYN_RECV",
 )  # fmt: skip
 TIMERS = {0: "", 1: "retransmit", 2: "keep-alive", 3: "time-wait", 4: "probe"}
@@ -30,15 +31,15 @@ class SocketRow:
     timer: str  # which timer runs: "", "retransmit", "keep-alive", "time-wait", "probe"
     retransmits: int  # times that the oldest unacknowledged segment was sent again
 
-    def to_record(self):
+    def to_record(self) -> list:
         return [getattr(self, name) for name in self.__slots__]
 
     @classmethod
-    def from_record(cls, record):
+    def from_record(cls, record: list) -> "SocketRow":
         return cls(*record)
 
 
-class SocketTable(list):
+class SocketTable(list[SocketRow]):
     """A list of SocketRow that prints as a table, ephemeral ports as letters: they differ from run to run."""
 
     def __repr__(self):
@@ -64,11 +65,11 @@ class SocketTable(list):
         widths = [max(len(row[i]) for row in rows) for i in range(7)]
         return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows)
 
-    def to_record(self):
+    def to_record(self) -> list:
         return [row.to_record() for row in self]
 
     @classmethod
-    def from_record(cls, record):
+    def from_record(cls, record: list) -> "SocketTable":
         return cls(SocketRow.from_record(row) for row in record)
 
 
@@ -82,7 +83,7 @@ def _endpoint(text):
     return f"[{shown}]:{int(port, 16)}"
 
 
-def sockets(read):
+def sockets(read: Callable[[str], str]) -> SocketTable:
     """All TCP and UDP sockets; `read(path)` gives a file's text in the host's namespace."""
     rows = SocketTable()
     for protocol in ("tcp", "udp", "tcp6", "udp6"):
@@ -103,9 +104,9 @@ def sockets(read):
     return rows
 
 
-def counters(read):
+def counters(read: Callable[[str], str]) -> dict[str, int]:
     """The kernel's counters by the names that `nstat` uses: {"TcpRetransSegs": 0, "TcpExtListenOverflows": 0, …}."""
-    values = {}
+    values: dict[str, int] = {}
     for path in ("/proc/thread-self/net/snmp", "/proc/thread-self/net/netstat"):
         lines = read(path).splitlines()
         for names, numbers in zip(lines[::2], lines[1::2]):

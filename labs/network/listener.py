@@ -2,7 +2,7 @@
 
 import socket
 import sys
-from types import CodeType
+from types import CodeType, FrameType
 
 __all__ = ["TIMEOUT", "Listener", "calling_cell", "same_cell"]
 
@@ -12,7 +12,7 @@ TIMEOUT = 10.0  # seconds that sockets made here wait before TimeoutError, so th
 class Listener(socket.socket):
     """A socket whose accept() gives sockets that wait no longer than those of Host.connect: Python's own would wait for ever."""
 
-    def accept(self):
+    def accept(self) -> tuple[socket.socket, tuple]:
         made, peer = super().accept()
         made.settimeout(TIMEOUT)
         return made, peer
@@ -20,7 +20,7 @@ class Listener(socket.socket):
 
 def calling_cell() -> tuple[CodeType, int] | None:
     """The code of the cell, or of the module, that is running in this thread, and how far it is; None in a thread of its own."""
-    frame = sys._getframe(1)
+    frame: FrameType | None = sys._getframe(1)
     while frame and not frame.f_code.co_name.startswith(("<module", "<cell line")):  # so do IPython's versions name a cell
         frame = frame.f_back
     return (frame.f_code, frame.f_lasti) if frame else None

@@ -1,8 +1,13 @@
 """Why a connection did not come about, as far as the lab knows: wires, their rules, the sockets of the host that was asked."""
 
 import errno
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from labs.network.kernel import SocketRow
+
+if TYPE_CHECKING:
+    from labs.network.wire import Wire
 
 __all__ = ["UNKNOWN", "Watch", "in_use", "no_way", "overflowed", "refused"]
 
@@ -15,14 +20,14 @@ def in_use(name: str, port: int) -> OSError:
     )
 
 
-def listening(rows: list[SocketRow], port: int, address: str = "") -> list[SocketRow]:
+def listening(rows: Sequence[SocketRow], port: int, address: str = "") -> list[SocketRow]:
     """The sockets that listen on this TCP port; with an address, those that listen on it."""
     found = [row for row in rows if row.state == "LISTEN" and row.local.endswith(f":{port}")]
     mine = (address, f"[{address}]", "0.0.0.0", "[::]")
     return [row for row in found if not address or row.local.rpartition(":")[0] in mine]
 
 
-def refused(address: str, port: int, rows: list[SocketRow] = ()) -> ConnectionRefusedError:
+def refused(address: str, port: int, rows: Sequence[SocketRow] = ()) -> ConnectionRefusedError:
     """An RST came (RFC 9293 §3.10.7.1).  rows: the sockets of the host that has the address, a moment later."""
     why = f": nothing listens on its port {port}"
     if there := listening(rows, port, address):
@@ -32,7 +37,7 @@ def refused(address: str, port: int, rows: list[SocketRow] = ()) -> ConnectionRe
     return ConnectionRefusedError(errno.ECONNREFUSED, f"{address} answered with RST{why}")
 
 
-def overflowed(rows: list[SocketRow], counters: dict[str, int], port: int) -> str:
+def overflowed(port: int, rows: Sequence[SocketRow], counters: dict[str, int]) -> str:
     """That a full accept queue let the SYN fall, "" if it did not: listen(2), and ListenOverflows in snmp_counter.rst."""
     full = [row for row in listening(rows, port) if row.recv_queue and counters.get("TcpExtListenOverflows")]
     return f"{_waiting(full[0])} in its accept queue, until accept() is called" if full else ""
@@ -49,9 +54,10 @@ def no_way(code: int, name: str, address: str, owners: dict[str, str], why: str 
 class Watch:
     """What a connect that fails will want to know: what the wires had lost, and the rules had dropped, before it began."""
 
-    def __init__(self, wires):
+    def __init__(self, wires: "tuple[Wire, ...]"):
         self.wires = wires
-        self.before = [(wire.fates(), {rule: rule.hits for rule in wire.rules}) for wire in wires]
+        # not asked of a wire that loses nothing: most connects do not fail, and none shall wait for this
+        self.before = [(wire.fates() if wire.may_lose else None, {rule: rule.hits for rule in wire.rules}) for wire in wires]
 
     def why(self, timeout: float = 0.0) -> str:
         """What stood in the way of the SYN or its answer, as the end of a sentence; "" if nothing on the wires did."""
@@ -66,7 +72,7 @@ class Watch:
             return [f"{name} is cut, until mend()"]
         if now["held"]:
             return [f"{name} is held and {_frames(now['held'])} wait{'s' * (now['held'] == 1)}, until step() or release()"]
-        lost = {reason: count - before["lost"].get(reason, 0) for reason, count in now["lost"].items()}
+        lost = {reason: count - before["lost"].get(reason, 0) for reason, count in now["lost"].items()} if before else {}
         said = [f"{name} lost {_frames(count)} meanwhile ({reason})" for reason, count in lost.items() if count > 0]
         return said + [repr(rule) for rule in wire.rules if rule.drop and rule.hits > hits.get(rule, 0)]
 

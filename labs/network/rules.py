@@ -35,16 +35,10 @@ class Rule:
         if times is not None and (not isinstance(times, int) or times < 1):
             raise ValueError(f"expected times to be 1 or more, or None for always, got {times!r}")
         self._rules, self.match, self.rewrite = rules, match, rewrite
-        self.drop, self.delay, self.duplicate, self.reorder, self.times = (
-            bool(drop),
-            float(delay),
-            int(duplicate),
-            int(reorder),
-            times,
-        )
+        self.drop, self.delay, self.duplicate, self.reorder, self.times = bool(drop), float(delay), duplicate, reorder, times
         self.hits, self.error = 0, None
 
-    def remove(self):
+    def remove(self) -> None:
         """Take the rule away, once it has judged all that was sent so far; if it failed on a frame, say so now."""
         self._rules.remove(self)
         if self.error:
@@ -84,10 +78,10 @@ class Rules:
         self._rules, self._socket, self._thread, self._lock = [], None, None, threading.Lock()
 
     @property
-    def standing(self):
+    def standing(self) -> tuple[Rule, ...]:
         return tuple(self._rules)
 
-    def add(self, rule):
+    def add(self, rule: Rule) -> None:
         with self._lock:
             self._catch_up()
             if self._socket is None:
@@ -99,7 +93,7 @@ class Rules:
                 self._thread.start()
             self._rules = [*self._rules, rule]
 
-    def remove(self, rule=None):
+    def remove(self, rule: Rule | None = None) -> None:
         """Remove one rule, or all."""
         with self._lock:
             try:
@@ -122,7 +116,7 @@ class Rules:
             except LabError:
                 pass  # the lab process has ended: nothing is left to judge
 
-    def verdict(self, raw, source):
+    def verdict(self, raw: bytes, source: int) -> tuple[tuple[bool, float, int, int], bytes]:
         """What the first rule that matches says of a frame: (drop, delay, copies, frames to let pass), and its new bytes."""
         frame = Frame(raw, sender=self._senders.get(source, "wire"), wire=self._wire)
         for rule in list(self._rules):
