@@ -377,15 +377,14 @@ def test_a_machine_that_stops_between_two_readings_does_not_shift_the_times(monk
 def test_what_the_log_has_no_memory_for_is_counted():
     """A write that fails costs its records, which are counted, and nothing that is written later."""
     from labs.captures.log import CROSSED
-    from labs.network.traffic import TOGETHER, Traffic
+    from labs.network.frame_log import TOGETHER, FrameLog
 
-    traffic = Traffic()
-    traffic.captures, traffic.log_limit, traffic.unwritten, traffic.logged, traffic.not_logged = 1, 1 << 20, [], 0, 0
     with open("/dev/full", "wb", buffering=0) as full, tempfile.TemporaryFile(buffering=0) as good:
-        traffic.log_fd = full.fileno()
+        log = FrameLog(full.fileno(), 1 << 20)
+        log.captured(1)
         for number in range(TOGETHER + 3):
-            traffic.log(0, number, 0, 1, CROSSED, b"frame")
-        assert traffic.not_logged == TOGETHER
-        traffic.log_fd = good.fileno()
-        traffic.write_log()
-        assert os.fstat(good.fileno()).st_size == traffic.logged > 3 * 5 and traffic.not_logged == TOGETHER
+            log.add(0, number, 0, 1, CROSSED, b"frame")
+        assert log.dropped == TOGETHER
+        log.fd = good.fileno()
+        log.write()
+        assert os.fstat(good.fileno()).st_size == log.length > 3 * 5 and log.dropped == TOGETHER
