@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from labs.decode.reading import EPHEMERAL
+from labs.tables import columns
 
 __all__ = ["STATES", "SocketRow", "SocketTable", "counters", "sockets"]
 
@@ -55,15 +56,9 @@ class SocketTable(list[SocketRow]):
                 )
             return f"{address}:{port}"
 
-        rows = [("proto", "state", "local", "remote", "recv-q", "send-q", "timer")]
-        rows += [
-            (s.protocol, s.state, endpoint(s.local), endpoint(s.remote), str(s.recv_queue), str(s.send_queue), s.timer)
-            for s in self
-        ]
-        if len(rows) == 1:
-            return "no sockets"
-        widths = [max(len(row[i]) for row in rows) for i in range(7)]
-        return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows)
+        rows = [(s.protocol, s.state, endpoint(s.local), endpoint(s.remote), s.recv_queue, s.send_queue, s.timer) for s in self]
+        head = ("proto", "state", "local", "remote", "recv-q", "send-q", "timer")
+        return "\n".join(columns([head, *rows])) if rows else "no sockets"
 
     def to_record(self) -> list:
         return [row.to_record() for row in self]

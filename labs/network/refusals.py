@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from labs.network.kernel import SocketRow
+from labs.tables import count
 
 if TYPE_CHECKING:
     from labs.network.wire import Wire
@@ -71,15 +72,11 @@ class Watch:
         if now["cut"]:
             return [f"{name} is cut, until mend()"]
         if now["held"]:
-            return [f"{name} is held and {_frames(now['held'])} wait{'s' * (now['held'] == 1)}, until step() or release()"]
-        lost = {reason: count - before["lost"].get(reason, 0) for reason, count in now["lost"].items()} if before else {}
-        said = [f"{name} lost {_frames(count)} meanwhile ({reason})" for reason, count in lost.items() if count > 0]
+            return [f"{name} is held and {count(now['held'], 'frame waits', 'frames wait')}, until step() or release()"]
+        lost = {reason: so_far - before["lost"].get(reason, 0) for reason, so_far in now["lost"].items()} if before else {}
+        said = [f"{name} lost {count(frames, 'frame')} meanwhile ({reason})" for reason, frames in lost.items() if frames > 0]
         return said + [repr(rule) for rule in wire.rules if rule.drop and rule.hits > hits.get(rule, 0)]
 
 
-def _frames(count):
-    return f"{count} frame{'s' * (count != 1)}"
-
-
 def _waiting(row):
-    return f"{row.recv_queue} connection{'s wait' if row.recv_queue != 1 else ' waits'}"
+    return count(row.recv_queue, "connection waits", "connections wait")
