@@ -96,7 +96,7 @@ class LabProcess:
             self.close()
             raise
         if "error" in reply:
-            said = self._what_it_said()
+            said = self._what_it_said() if len(files) == 2 else ""
             self.close()
             raise too_many() if reply.get("errno") == errno.EMFILE else OSError(reply.get("errno", 0), reply["error"] + said)
 
@@ -109,10 +109,10 @@ class LabProcess:
     @property
     def died(self) -> bool:
         """True if the lab process is gone though nobody closed it."""
-        if not self._close.alive:
+        if not self._close.alive or (fd := self._lifeline.fileno()) < 0:
             return False
         lifeline = select.poll()
-        lifeline.register(self._lifeline, 0)  # poll(2) says POLLHUP unasked: nobody holds the other end any more
+        lifeline.register(fd, 0)  # poll(2) says POLLHUP unasked: nobody holds the other end any more
         return bool(lifeline.poll(0))
 
     @property

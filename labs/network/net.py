@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from labs.errors import LabError
-from labs.network.channel import LabProcess
+from labs.network.channel import LabProcess, too_many
 from labs.network.host import Host
 from labs.network.links import choose, make_plan, why_not
 from labs.network.topology import Router
@@ -128,7 +128,7 @@ def make_network(
         return Network(row, link, settings, mtu, ipv6, log_limit)
     except OSError as e:
         if e.errno == errno.EMFILE:  # nothing is wrong with this machine
-            raise
+            raise too_many() from None
         raise LabError(
             f"this machine cannot make a network on {link}: {e.strerror or e}; labs.doctor() says why and what to do"
         ) from e
