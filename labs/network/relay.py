@@ -11,10 +11,11 @@ import time
 import weakref
 
 from labs.errors import LabError
-from labs.network.host import Host, check_port, in_use, refused
+from labs.network.host import Host, check_port
 from labs.network.kernel import SocketRow, SocketTable
 from labs.network.loopback import Loopback
 from labs.network.redraw import Connection, End
+from labs.network.refusals import in_use, refused
 from labs.network.relay_loop import Passing, Watch
 
 __all__ = ["RUNNING", "NotOnThisLink", "Relay", "RelayHost"]
@@ -87,11 +88,11 @@ class Relay:
                 raise LabError("another program of this machine connected to the relay; try again")
         return ours, near
 
-    def watch(self, make):
+    def running(self, cards, make):
         """What a running Capture reads from; make(raw, number=, time=, sender=, wire=) makes its frames."""
         if self.closed:
             raise LabError("this network is closed: there is no wire to capture; make another one with labs.network(…)")
-        return Watch(self.passing, [end.name for end in self.ends.values()], make, self.lo)
+        return Watch(self.passing, [end.name for end in self.ends.values()], make)
 
 
 def _end_of(host):

@@ -31,9 +31,9 @@ class Wires:
         number = self.traffic.number
         return self.when(lambda: self.traffic.settled(number), timeout)
 
-    def do_more(self, number: int, timeout: float) -> Later:
-        """Answer when a frame later than `number` has entered a wire."""
-        return self.when(lambda: self.traffic.number > number, timeout)
+    def do_more(self, at: int, timeout: float) -> Later:
+        """Answer when the log is longer than `at` bytes: a frame has entered a wire, has arrived, or is lost."""
+        return self.when(lambda: self.traffic.log.length > at, timeout)
 
     def do_judged(self, wire: int, timeout: float) -> Later:
         """Answer when the rules of a wire have said what they have to say of all that was sent so far."""
