@@ -5,21 +5,17 @@
     cap.ladder()
 
 It is a slice of the log that the cable itself writes (labs.captures.log), so nothing that passed can be missing from it, short
-of what `missed` counts.  Chapter 00-start-here meets it; 09-osi-model looks into its frames.
+of what `missed` counts; labs.captures.running reads it while it grows.  Chapter 00-start-here meets it; 09-osi-model looks into
+its frames.
 """
 
-import os
-import time
 from functools import partial
 
-from labs.captures import log
 from labs.captures.frame import Frame
 from labs.errors import LabError
 from labs.rooms import above
 
 __all__ = ["Capture", "CapturedFrame"]
-
-SETTLED = 13.0  # seconds; the longest delay of a wire is 10, of a rule 2
 
 
 class CapturedFrame(Frame):
@@ -49,17 +45,14 @@ class Capture:
     def __init__(self, frames, hosts, names, origin, missed=0, cards=()):
         self._frames, self.hosts, self.names, self.origin, self.missed = frames, tuple(hosts), dict(names), origin, missed
         self.cards = tuple(cards)  # (host, wire, MAC, addresses)
-        self._live = self._on_loopback = None
+        self._live = None  # a labs.captures.running.Running, as long as it runs
 
     @classmethod
     def of(cls, network):
         """A capture of a network that begins with the `with` statement."""
         cards = [(host.name, card.wire, card.mac, card.addresses) for host in network.hosts for card in host.cards]
-        relayed = network.link in ("relay", "loopback")
-        origin = "layers 5 to 7 live, below redrawn" if relayed else f"live, {network.link}"
-        made = cls([], [host.name for host in network.hosts], names_of(cards), origin, 0, cards)
-        make = partial(_frame, made.names, made.origin)
-        made._live = network._lab.watch(make) if relayed else _Live(network, cards, make)
+        made = cls([], [host.name for host in network.hosts], names_of(cards), network.origin, 0, cards)
+        made._live = network._lab.running([card[:2] for card in cards], partial(_frame, made.names, made.origin))
         return made
 
     def __enter__(self):
@@ -69,11 +62,14 @@ class Capture:
         return self
 
     def __exit__(self, kind, *_):
+        live, self._live = self._live, None
         try:
-            self._frames, self.missed = self._live.end()
-            self._on_loopback = self._live.on_loopback()
+            live.end()
+        except LabError:  # the lab process is gone; what it had written down stays
+            if kind is None:
+                raise
         finally:
-            self._live = None
+            self._frames, self.missed = live.frames, live.missed
 
     @property
     def frames(self):
@@ -110,7 +106,7 @@ class Capture:
         return Capture(frames, self.hosts, self.names, self.origin, self.missed, self.cards)
 
     def wait(self, match, timeout=5.0):
-        """While the capture runs: wait for a frame for which match(frame) is true, and return it; LabError after `timeout` s."""
+        """While the capture runs: the first frame for which match(frame) is true, here or to come; LabError after `timeout` s."""
         if self._live is None:
             raise LabError("this capture is complete, nothing more will come; use where(…) to look for a frame")
         return self._live.wait(match, timeout)
@@ -118,13 +114,6 @@ class Capture:
     def where(self, predicate):
         """The frames for which predicate(frame) is true, as a Capture: cap.where(lambda f: f.syn)."""
         return self._with([frame for frame in self.frames if predicate(frame)])
-
-    @property
-    def on_loopback(self):
-        """What the machine's `lo` carried meanwhile, as a Capture: on the link "loopback" alone, see labs.network.loopback."""
-        if self._on_loopback is None:
-            raise LabError('only a capture that was made on the link "loopback", and has ended, has frames of lo')
-        return self._on_loopback
 
     @property
     def packets(self):
@@ -168,57 +157,3 @@ def _frame(names, origin, data, **where):
     frame = CapturedFrame(data, **where)
     frame.names, frame.origin = names, origin
     return frame
-
-
-class _Live:
-    """A capture that is still running: where it began in the log, and how to read on from there."""
-
-    def __init__(self, network, cards, make):
-        self.network, self.cards, self.make, self.fd = network, [card[:2] for card in cards], make, None
-
-    def begin(self):
-        if self.fd is not None:
-            raise LabError("this capture runs already")
-        lab = self.network._lab
-        if lab.closed:
-            raise LabError("this network is closed: there is no wire to capture; make another one with labs.network(…)")
-        self.epoch = log.epoch()
-        reply, _ = lab.ask("capture", change=1)
-        self.fd = os.dup(lab.log)  # our own: what was captured stays readable if the network is closed meanwhile
-        self.start, self.missed = reply["at"], reply["missed"]
-
-    def so_far(self):
-        if self.fd is None:
-            raise LabError("this capture has not begun; use it as `with net.capture() as cap:`")
-        lab, missed = self.network._lab, 0
-        if lab.closed:
-            end = os.fstat(self.fd).st_size
-        else:
-            reply, _ = lab.ask("settle", timeout=SETTLED)  # what is on its way belongs to it
-            end, missed, self.number = reply["at"], reply["missed"] - self.missed, reply["number"]
-        raw = bytearray()
-        while len(raw) < end - self.start and (part := os.pread(self.fd, end - self.start - len(raw), self.start + len(raw))):
-            raw += part
-        return log.read(bytes(raw), self.cards, self.epoch, self.make), missed
-
-    def wait(self, match, timeout):
-        deadline = time.monotonic() + timeout
-        while (left := deadline - time.monotonic()) > 0:
-            frames, _ = self.so_far()
-            if found := next(filter(match, frames), None):
-                return found
-            self.network._lab.ask("more", number=self.number, timeout=left)
-        raise LabError(f"no frame came within {timeout:g} s for which {getattr(match, '__name__', 'the function')} is true")
-
-    def on_loopback(self):
-        return None
-
-    def end(self):
-        try:
-            try:
-                return self.so_far()
-            finally:
-                if not self.network._lab.closed:
-                    self.network._lab.ask("capture", change=-1)
-        finally:
-            os.close(self.fd)

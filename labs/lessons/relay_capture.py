@@ -42,7 +42,6 @@ def overlay(recorded, live):
         )
         frames.append(made)
     made = Capture(frames, recorded.hosts, recorded.names, live.origin, recorded.missed, recorded.cards)
-    made._on_loopback = live._on_loopback
     return made
 
 

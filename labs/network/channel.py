@@ -12,7 +12,9 @@ import subprocess
 import sys
 import threading
 import weakref
+from collections.abc import Callable
 
+from labs.captures.running import FromLog
 from labs.errors import LabError
 from labs.network.messages import MESSAGE
 
@@ -93,6 +95,10 @@ class LabProcess:
     def close(self):
         """End the lab process.  Doing it twice is fine."""
         self._close()
+
+    def running(self, cards: list, make: Callable) -> FromLog:
+        """What a running Capture reads from.  cards: (host name, wire index) of each; make(bytes, number=, …) makes a frame."""
+        return FromLog(self, cards, make)
 
     def _channel(self):
         channel = getattr(self._thread, "channel", None)

@@ -56,6 +56,11 @@ class Network:
             )
         return self.wires[0]
 
+    @property
+    def origin(self) -> str:
+        """What captures of this network show: "live, tap"."""
+        return "layers 5 to 7 live, below redrawn" if self.link in ("relay", "loopback") else f"live, {self.link}"
+
     def capture(self):
         """Record every frame from here to the end of the `with`: a Capture.  Chapter 00-start-here."""
         from labs.captures.capture import Capture

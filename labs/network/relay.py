@@ -87,11 +87,11 @@ class Relay:
                 raise LabError("another program of this machine connected to the relay; try again")
         return ours, near
 
-    def watch(self, make):
+    def running(self, cards, make):
         """What a running Capture reads from; make(raw, number=, time=, sender=, wire=) makes its frames."""
         if self.closed:
             raise LabError("this network is closed: there is no wire to capture; make another one with labs.network(…)")
-        return Watch(self.passing, [end.name for end in self.ends.values()], make, self.lo)
+        return Watch(self.passing, [end.name for end in self.ends.values()], make)
 
 
 def _end_of(host):

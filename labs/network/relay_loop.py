@@ -10,7 +10,7 @@ import threading
 import time
 
 from labs.captures.frame import Arrival
-from labs.errors import LabError
+from labs.captures.running import Running
 from labs.network.redraw import Event, redraw
 
 __all__ = ["Passing", "Watch", "end_tasks"]
@@ -143,42 +143,32 @@ async def end_tasks():
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-class Watch:
-    """A capture that is running.  lo: a labs.network.loopback.Loopback, or None."""
+class Watch(Running):
+    """A capture that is running.  It redraws all events each time it is read."""
 
-    def __init__(self, passing, hosts, make, lo=None):
-        self.passing, self.hosts, self.make, self.start, self.lo = passing, hosts, make, None, lo
+    def __init__(self, passing, hosts, make):
+        super().__init__(make)
+        self.passing, self.hosts = passing, hosts
 
-    def begin(self):
-        if self.start is not None:
-            raise LabError("this capture runs already")
+    def start(self):
         self.passing.settle()
-        self.start = len(self.passing.events)
-        self.lo_start = self.lo.mark() if self.lo else None
+        self.first = len(self.passing.events)
 
-    def so_far(self):
-        if self.start is None:
-            raise LabError("this capture has not begun; use it as `with net.capture() as cap:`")
+    def catch_up(self, timeout):
         self.passing.settle()
-        frames = []
-        for index, raw, moment, sender, receiver in redraw(list(self.passing.events)):
-            if index >= self.start:
-                frame = self.make(raw, number=len(frames) + 1, time=moment, sender=sender, wire=0)
-                frame.arrivals = [
-                    Arrival(moment, host) for host in self.hosts if host == receiver or not receiver and host != sender
-                ]
-                frames.append(frame)
-        return frames, 0
+        events, drawn = list(self.passing.events), 0
+        with self.lock:
+            for index, raw, moment, sender, receiver in redraw(events):
+                drawn += index >= self.first
+                if drawn > len(self.frames):
+                    frame = self.make(raw, number=drawn, time=moment, sender=sender, wire=0)
+                    to = [host for host in self.hosts if host == receiver or not receiver and host != sender]
+                    frame.arrivals = [Arrival(moment, host) for host in to]
+                    self.frames.append(frame)
+                    self.touched.append(frame)
+        return len(events)
 
-    def wait(self, match, timeout):
-        deadline = time.monotonic() + timeout
-        while time.monotonic() < deadline:
-            if found := next(filter(match, self.so_far()[0]), None):
-                return found
-        raise LabError(f"no frame came within {timeout:g} s for which {getattr(match, '__name__', 'the function')} is true")
-
-    def end(self):
-        return self.so_far()
-
-    def on_loopback(self):
-        return self.lo.capture(self.lo_start) if self.lo else None
+    def more(self, reached, timeout):
+        give_up = time.monotonic() + timeout
+        while len(self.passing.events) == reached and time.monotonic() < give_up:
+            time.sleep(0.005)
