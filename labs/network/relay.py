@@ -13,7 +13,6 @@ import weakref
 from labs.errors import LabError
 from labs.network.host import Host, check_port, in_use, refused
 from labs.network.kernel import SocketRow, SocketTable
-from labs.network.loopback import Loopback
 from labs.network.redraw import Connection, End
 from labs.network.relay_loop import Passing, Watch
 
@@ -49,13 +48,8 @@ class Relay:
         self.listening = {}  # (address, port) → (where it listens in truth, who calls there: true address → address in the lab)
         self.at_close = []
         self.passing = Passing(plan["wire"].get("delay", 0.0))
-        try:
-            self.lo = Loopback(self.passing) if plan["link"] == "loopback" else None
-        except BaseException:
-            self.passing.stop()
-            raise
         RUNNING.add(self)
-        self._close = weakref.finalize(self, _end, self.passing, self.lo, self.at_close)
+        self._close = weakref.finalize(self, _end, self.passing, self.at_close)
 
     @property
     def closed(self):
@@ -78,8 +72,6 @@ class Relay:
         with socket.create_server((HERE, 0)) as door:
             ours = RelaySocket()
             ours.bind((HERE, 0))
-            if self.lo:
-                self.lo.ends[ours.real[1], door.getsockname()[1]] = client, server
             ours.connect(door.getsockname())
             near, caller = door.accept()
             if caller != ours.real:
@@ -99,12 +91,10 @@ def _end_of(host):
     return End(host["name"], card["mac"], card["addresses"][0].split("/")[0])
 
 
-def _end(passing, lo, at_close):
+def _end(passing, at_close):
     while at_close:
         at_close.pop()()
     passing.stop()
-    if lo:
-        lo.close()
 
 
 class RelayHost(Host):
