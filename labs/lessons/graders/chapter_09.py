@@ -5,6 +5,7 @@ from labs.decode import build, peel
 from labs.decode.checksum import internet_checksum
 from labs.decode.headers import PSH
 from labs.lessons.exercise import Exercise, close, done, missing
+from labs.lessons.graders.tools import call
 
 MACS = [bytes([2, 0, 0, 0, 0, n]) for n in range(6)]
 CLIENT, ROUTER, SERVER = bytes([10, 0, 0, 1]), bytes([10, 0, 0, 254]), bytes([10, 0, 1, 1])
@@ -85,14 +86,9 @@ class Spans(Exercise):
     def grade(self, function):
         cases = samples()
         for number, (what, raw, wanted) in enumerate(cases):
-            try:
-                got = function(raw)
-            except Exception as error:
-                return close(f"on {what} ({len(raw)} bytes) your function raised {type(error).__name__}: {error}")
-            if got is None:
-                return missing("spans_of returned nothing yet")
-            if not isinstance(got, dict):
-                return missing(f"spans_of should return a dict of name: (first, end), it returned {type(got).__name__}")
+            got = call(function, raw, on=f"{what} ({len(raw)} bytes)", returns=dict)
+            if odd := next((name for name, span in got.items() if not isinstance(span, (tuple, list))), None):
+                return missing(f"spans_of should name each layer with (first, end); {odd!r} has {got[odd]!r}")
             fault = self.fault({name: tuple(span) for name, span in got.items()}, wanted)
             if fault:
                 return close(f"{number} of {len(cases)} frames are right; the next is {what} ({len(raw)} bytes): {fault}")
@@ -258,15 +254,11 @@ class Forward(Exercise):
             ("a packet with TTL 2", packet(1, ECHO, ttl=2)),
         ):
             raw = ethernet(0x0800, body)
-            got = self.call(function, raw, own, after)
-            if isinstance(got, Exception):
-                return close(f"on {what} your function raised {type(got).__name__}: {got}")
+            got = call(function, raw, own, after, on=what, returns=(bytes, bytearray, type(None)))
             if got is None:
                 if what == "a UDP datagram":
                     return missing("forward returned nothing for an ordinary frame; it should return the bytes that leave")
                 return close(f"{what} should be passed on, yours returned None")
-            if not isinstance(got, (bytes, bytearray)):
-                return missing(f"forward should return bytes or None, it returned {type(got).__name__}")
             fault = self.fault(raw, bytes(got), own, after)
             if fault:
                 return close(f"{what}: {fault}")
@@ -277,18 +269,10 @@ class Forward(Exercise):
             ("a packet with TTL 1", ethernet(0x0800, packet(17, udp(b"late"), ttl=1))),
             ("a packet with a damaged header", damaged),
         ):
-            got = self.call(function, raw, own, after)
-            if isinstance(got, Exception):
-                return close(f"on {what} your function raised {type(got).__name__}: {got}")
+            got = call(function, raw, own, after, on=what, returns=(bytes, bytearray, type(None)))
             if got is not None:
                 return close(f"{what} must not be passed on, yours returned {len(got)} bytes")
         return done("good frames leave as a router sends them, the others stay")
-
-    def call(self, function, raw, own, after):
-        try:
-            return function(raw, own, after)
-        except Exception as error:
-            return error
 
     def fault(self, raw, got, own, after):
         """The first thing that a receiver would find wrong."""

@@ -7,6 +7,7 @@ from labs.captures.frame import Frame
 from labs.decode import build
 from labs.decode.headers import ACK, FIN, PSH, SYN
 from labs.lessons.exercise import Exercise, close, done, missing
+from labs.lessons.graders.tools import call
 
 
 def connections(capture):
@@ -162,11 +163,7 @@ class Reorder(Exercise):
     def grade(self, function):
         for start, what in ((1_000, "a small number"), (2**32 - 3_000, "a number near the end of the 32-bit space")):
             text, frames = shuffled(start)
-            got = function(list(frames))
-            if got is None:
-                return missing("put_in_order returned nothing yet")
-            if not isinstance(got, (bytes, bytearray)):
-                return missing(f"put_in_order should return bytes, it returned {type(got).__name__}")
+            got = call(function, list(frames), returns=(bytes, bytearray))
             if bytes(got) != text:
                 return close(f"with an initial sequence number of {what}: {difference(text, bytes(got))}")
         return done("two shuffled captures, with duplicates and an overlap, came back byte for byte")
