@@ -36,7 +36,7 @@ class Link:
         return "", True
 
     def why_not(self) -> str:
-        """Why this machine cannot carry frames over this link: "" if it can.  It is tried once, if that told something lasting."""
+        """Why this machine cannot carry frames over this link: "" if it can.  Tried once, if that told something lasting."""
         if self.tried is not None:
             return self.tried
         why, lasts = self.try_now()

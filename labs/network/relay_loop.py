@@ -1,174 +1,353 @@
-"""What the link "relay" does with bytes: pass them on between two sockets, after a delay if the wire has one, and note them.
+"""What the link "relay" does with bytes: pass them on between two sockets, after the delay of the wire, and have them drawn.
 
-A thread of its own does it, in an event loop, so that a cell which waits does not keep its own bytes waiting.
+A thread of its own does it, in an event loop as 02-polling builds one, so that a cell which waits does not keep its own bytes
+waiting.  Only this thread touches the relay's ends of connections; others ask it (ask, soon) and wait on one Condition.
 """
 
-import asyncio
+import heapq
+import itertools
 import selectors
 import socket
+import struct
+import sys
 import threading
 import time
+from collections import deque
+from collections.abc import Callable
 
-from labs.captures.frame import Arrival
-from labs.captures.running import Running
-from labs.network.redraw import Event, redraw
+from labs.errors import LabError
+from labs.network.redraw import OTHER, Connection, Drawing
 
-__all__ = ["Passing", "Watch", "end_tasks"]
+__all__ = ["HERE", "Loop", "closed"]
 
-SETTLED = 2.0  # seconds
-PIECE, IN_FLIGHT = 65_536, 16  # bytes read at a time; how many such may wait, so that a reader who stops holds up the sender
+HERE = "127.0.0.1"
+PIECE = 65_536  # bytes read at a time
+ROOM = 16 * PIECE  # bytes of one direction that the relay may hold, so that a reader who stops holds up the sender
+DELAYED_ACK = 0.04  # seconds: so long Linux waits for something on which an acknowledgement may ride (RFC 1122 §4.2.3.2)
+ABORT = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)  # SO_LINGER for no time: close() resets (socket(7))
+READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 
 
-class Passing:
-    """The thread that passes bytes on, and the list of what it saw.  It does not know the network, which may so be forgotten."""
+def closed() -> LabError:
+    return LabError("this network is closed; make another one with labs.network(…)")
 
-    def __init__(self, delay=0.0):
-        self.events, self.ends, self.delay, self.on_the_way = [], set(), delay, 0
-        self.loop = asyncio.SelectorEventLoop()
-        self.thread = threading.Thread(target=self._turn, name="labs relay", daemon=True)
+
+class Loop:
+    """The thread and what it turns.  It does not know the network, which may so be forgotten.
+
+    changed: a Condition that is notified after each turn in which something happened.
+    """
+
+    def __init__(self, drawing: Drawing):
+        self.drawing, self.changed, self.stopped, self.failure = drawing, threading.Condition(), False, None
+        self.joined: set[Joined] = set()
+        self.selector = selectors.DefaultSelector()
+        self._calls, self._settling = deque(), []
+        self._timers, self._order, self._last_arrival = [], itertools.count(), 0.0
+        self._bell, self._door = socket.socketpair()
+        for one in (self._bell, self._door):
+            one.setblocking(False)
+        self.selector.register(self._door, READ, self._rung)
+        self.thread = threading.Thread(target=self._run, name="labs relay", daemon=True)
         self.thread.start()
 
-    def _turn(self):
-        self.loop.run_forever()
-        self.loop.run_until_complete(end_tasks())
-        self.loop.close()
+    # ── for other threads ────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def call(self, function):
-        """Let the thread call function(); what it returns."""
+    def soon(self, function: Callable[[], object]) -> None:
+        """Let the thread call function(), after all that it was asked before."""
+        self._calls.append(function)
+        try:
+            self._bell.send(b"!")
+        except OSError:  # it has been rung often enough; or the loop has stopped
+            pass
 
-        async def called():
-            return function()
+    def ask(self, function: Callable[[], object]):
+        """Let the thread call function(); what it returns.  LabError if the network is closed."""
+        answer = []
+        self.soon(lambda: answer.append(function()))
+        if not self.wait(lambda: answer):
+            raise LabError(f"the relay has failed: {self.failure!r}; make another network") if self.failure else closed()
+        return answer[0]
 
-        return asyncio.run_coroutine_threadsafe(called(), self.loop).result(SETTLED)
+    def wait(self, true: Callable[[], object], timeout: float | None = None) -> bool:
+        """Wait until true() is; False if it was not within `timeout` s, or can never be, because the loop has stopped."""
+        with self.changed:
+            self.changed.wait_for(lambda: true() or self.stopped, timeout)
+            return bool(true())
 
-    def read_when_ready(self, sock, function):
-        self.call(lambda: self.loop.add_reader(sock, function))
+    @property
+    def busy(self) -> int:
+        """How much waits for the thread, or for its time to arrive."""
+        return len(self._calls) + len(self._timers)
 
-    def stop(self):
-        self.loop.call_soon_threadsafe(self.loop.stop)
+    def settle(self, timeout: float) -> None:
+        """Wait until what programs have sent by now has been passed on, or `timeout` s.  What the wire delays, arrives first."""
+        settling = _Settling()
+        self.soon(lambda: self._settling.append(settling.begin(self.joined)))
+        self.wait(lambda: settling.done, timeout)
+
+    def stop(self) -> None:
+        """End the thread and close its ends.  Doing it twice is fine."""
+        self.stopped = True
+        self.soon(int)
         if threading.current_thread() is not self.thread:
             self.thread.join(2)
 
-    def note(self, connection, kind, side, data=b""):
-        self.events.append(Event(time.time_ns(), connection, kind, side, data))
+    def close_in_child(self) -> None:
+        """A forked child must not keep the parent's connections open: a close there would reach nobody."""
+        self.stopped, self.changed = True, threading.Condition()
+        for one in [self.selector, self._bell, self._door, *(sock for joined in self.joined for sock in joined.ways)]:
+            one.close()
 
-    def join(self, connection, near, far):
-        for one in (near, far):
+    # ── the thread ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _run(self):
+        try:
+            while not self.stopped:
+                self._turn()
+        except Exception as error:  # a mistake of ours: whoever asks next reads it; a thread must not print
+            self.failure = error
+        finally:
+            with self.changed:
+                self.stopped = True
+                self.changed.notify_all()
+            for joined in list(self.joined):
+                joined.close()
+            self.selector.close(), self._bell.close(), self._door.close()
+
+    def _turn(self):
+        ready, number = self.selector.select(self._pause()), self.drawing.number
+        for key, mask in ready:
+            key.data(key.fileobj, mask)
+        now = time.monotonic()
+        while self._timers and self._timers[0][0] <= now:
+            heapq.heappop(self._timers)[-1]()
+        sources = {key.fileobj for key, mask in ready if mask & READ}
+        settled = [one for one in self._settling if one.turned(sources, now, self._last_arrival)]
+        self._settling = [one for one in self._settling if not one.done]
+        calls = len(self._calls)
+        for _ in range(calls):
+            self._calls.popleft()()
+        if calls or settled or self.drawing.number != number:
+            with self.changed:
+                self.changed.notify_all()
+
+    def _rung(self, door, mask):
+        try:
+            door.recv(PIECE)
+        except OSError:
+            pass
+
+    def _pause(self):
+        """How long the selector may wait for something to happen: None, for ever."""
+        if self._calls or any(one.until is None for one in self._settling):
+            return 0
+        times = [when for when, *_ in self._timers[:1]] + [one.until for one in self._settling]
+        return max(0.0, min(times) - time.monotonic()) if times else None
+
+    def later(self, when: float, function: Callable[[], object]) -> None:
+        """Call function() at the time `when` of the monotonic clock."""
+        heapq.heappush(self._timers, (when, next(self._order), function))
+
+    def arrival(self, when: float, function: Callable[[], object]) -> None:
+        """The same for something that is on the wire until then: settle() waits for it."""
+        self._last_arrival = max(self._last_arrival, when)
+        self.later(when, function)
+
+    def connect(self, connection: Connection, near: socket.socket, far: socket.socket) -> None:
+        """Have the handshake drawn, at the pace of the wire, and begin to pass bytes on."""
+        joined = Joined(self, connection, near, far)
+        self.joined.add(joined)
+        connection.ask()
+        self.after_trips(1, connection.agree)
+        self.after_trips(2, connection.open, joined.watch)
+
+    def refuse(self, connection: Connection) -> None:
+        connection.ask()
+        self.after_trips(1, connection.refuse)
+
+    def after_trips(self, trips: int, *functions: Callable[[], object]) -> None:
+        """Call them when something has crossed the wire so many times: at once, if it has no delay."""
+        for function in functions:
+            if self.drawing.delay:
+                self.arrival(time.monotonic() + trips * self.drawing.delay, function)
+            else:
+                function()
+
+
+class _Settling:
+    """A wish to know when what was there is passed on.
+
+    A way is done with when it had nothing to read in a turn, or has read as much as may have waited in its socket: so that the
+    wish ends even where traffic never does.
+    """
+
+    def __init__(self):
+        self.done, self.until = False, None
+
+    def begin(self, joined):
+        self.left = {way: way.passed + _room(way.source) for each in joined for way in each.ways.values() if way.reads}
+        return self
+
+    def turned(self, ready, now, last_arrival):
+        """After a turn of the loop; `ready`: the sockets that had something to read.  True when the wish is fulfilled."""
+        self.left = {way: goal for way, goal in self.left.items() if way.reads and way.source in ready and way.passed < goal}
+        if not self.left and self.until is None:
+            self.until = last_arrival  # what is on the wire now was sent before
+        self.done = self.until is not None and now >= self.until
+        return self.done
+
+
+def _room(sock):
+    try:
+        return sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+    except OSError:
+        return 0
+
+
+class Way:
+    """One direction of a connection: what comes out of `source` goes into `target`.
+
+    pending: pieces that have arrived and that target has not taken; held: bytes of this direction that the relay holds; passed:
+    bytes that it has read in all; on_wire: pieces that have not arrived.
+    """
+
+    def __init__(self, joined, side, source, target):
+        self.joined, self.side, self.source, self.target = joined, side, source, target
+        self.pending, self.held, self.passed, self.on_wire, self.due = deque(), 0, 0, 0, 0.0
+        self.unheard, self.ended = 0, False  # bytes that target has taken and not acknowledged; source will say no more
+
+    @property
+    def reads(self):
+        return not self.ended and not self.joined.over and self.held < ROOM
+
+
+class Joined:
+    """A connection and the relay's two ends of it.  What one side does, data, end or reset, reaches the other as what it was."""
+
+    def __init__(self, loop, connection, near, far):
+        self.loop, self.connection, self.over = loop, connection, False
+        self.ways = {near: Way(self, "client", near, far), far: Way(self, "server", far, near)}  # by their source
+        self._watched = {near: 0, far: 0}
+        for one in self.ways:
             one.setblocking(False)
-        self.ends |= {near, far}
-        asyncio.run_coroutine_threadsafe(self._join(connection, near, far), self.loop)
+            one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # the program's own Nagle has had its say
 
-    async def _join(self, connection, near, far):
-        ways = (self._pass(connection, "client", near, far), self._pass(connection, "server", far, near))
+    def watch(self):
+        """Tell the selector what each end waits for now."""
+        for into, out in zip(self.ways.values(), reversed(self.ways.values())):
+            sock = into.source  # `into` reads it, `out` writes to it
+            wanted = READ * into.reads | WRITE * bool(out.pending)
+            before = self._watched[sock]
+            if wanted == before or sock.fileno() == -1:
+                continue
+            self._watched[sock] = wanted
+            if not wanted:
+                self.loop.selector.unregister(sock)
+            elif before:
+                self.loop.selector.modify(sock, wanted, self._ready)
+            else:
+                self.loop.selector.register(sock, wanted, self._ready)
+
+    def _ready(self, sock, mask):
+        into = self.ways[sock]
+        out = self.ways[into.target]
+        if mask & WRITE and out.pending:
+            self._deliver(out)
+        if mask & READ and into.reads:
+            self._read(into)
+        self.watch()
+
+    def _read(self, way):
         try:
-            await asyncio.gather(*ways)
-        finally:
-            self.ends -= {near, far}
-            near.close(), far.close()
+            data = way.source.recv(PIECE)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError:  # reset
+            return self._reset(way.side)
+        if data:
+            self.connection.say(way.side, data)
+        else:
+            way.ended = True
+            self.connection.end(way.side)
+        way.passed += len(data)
+        way.held += len(data)
+        self._send(way, lambda: self._arrive(way, data))
 
-    async def _pass(self, connection, side, source, target):
-        """Read what comes, note it, and put it into the queue of what is on its way; nothing at all is the end of the stream."""
-        way, data = asyncio.Queue(IN_FLIGHT), b"+"
-        delivering = self.loop.create_task(self._deliver(way, target))
-        try:
-            while data and not delivering.done():
-                data = await self.loop.sock_recv(source, PIECE)
-                self.note(connection, "data" if data else "end", side, data)
-                if not data:
-                    self.ends.discard(source)  # nothing will come from it any more
-                self.on_the_way += 1
-                await way.put((self.loop.time() + self.delay, data))
-            await delivering
-        except OSError:  # the other end is gone
-            self.note(connection, "reset", side)
-            for one in (source, target):
-                try:
-                    one.shutdown(socket.SHUT_RDWR)
-                except OSError:
-                    pass
-        finally:
-            delivering.cancel()
-            self.on_the_way -= way.qsize()
+    def _send(self, way, arrive):
+        """Call arrive() when what enters the wire now has crossed it, and not before what entered earlier."""
+        way.due = max(way.due, time.monotonic() + self.loop.drawing.delay)
+        if way.on_wire or self.loop.drawing.delay:
+            way.on_wire += 1
+            self.loop.arrival(way.due, lambda: self._landed(way, arrive))
+        else:
+            arrive()
 
-    async def _deliver(self, way, target):
-        data = b"+"
-        while data:
-            due, data = await way.get()
+    def _landed(self, way, arrive):
+        way.on_wire -= 1
+        arrive()
+        self.watch()
+
+    def _arrive(self, way, data):
+        way.pending.append(data)
+        self._deliver(way)
+
+    def _deliver(self, way):
+        """Give the target what it takes."""
+        side = OTHER[way.side]
+        while way.pending and way.target.fileno() != -1:
+            data = way.pending[0]
             try:
-                if due > self.loop.time():
-                    await asyncio.sleep(due - self.loop.time())
-                if data:
-                    await self.loop.sock_sendall(target, data)
-                else:
-                    target.shutdown(socket.SHUT_WR)
-            finally:
-                self.on_the_way -= 1
-
-    def connections(self):
-        """{Connection: the sides that have said all they had to say}, of those that are open at one side at least."""
-        found = {}
-        for event in list(self.events):
-            if event.kind == "open":
-                found[event.connection] = set()
-            elif event.kind == "end" and event.connection in found:
-                found[event.connection].add(event.side)
-            elif event.kind == "reset":
-                found.pop(event.connection, None)
-        return {connection: ended for connection, ended in found.items() if len(ended) < 2}
-
-    def settle(self, timeout=SETTLED):
-        """Wait until the relay has passed on what programs have sent by now: nothing to read at its ends, twice running."""
-        give_up, before = time.monotonic() + timeout, -1
-        while self.thread.is_alive() and (left := give_up - time.monotonic()) > 0:
-            busy = asyncio.run_coroutine_threadsafe(self._busy(), self.loop).result(left)
-            if not busy and before == len(self.events):
+                taken = way.target.send(data) if data else way.target.shutdown(socket.SHUT_WR) or 0
+            except (BlockingIOError, InterruptedError):
                 return
-            before = -1 if busy else len(self.events)
+            except OSError:  # there is nobody any more
+                return self._reset(side)
+            way.held -= taken
+            way.unheard += taken
+            if taken < len(data):
+                way.pending[0] = memoryview(data)[taken:]
+                continue
+            way.pending.popleft()
+            if data:
+                self.connection.acknowledge(side, way.unheard)
+                way.unheard = 0
+            else:
+                self.connection.hear_end(side)
+                self.loop.later(time.monotonic() + DELAYED_ACK, lambda: self.connection.acknowledge_end(side))
+                if all(each.ended and not each.pending and not each.on_wire for each in self.ways.values()):
+                    for each in OTHER:  # that was the second FIN: it is acknowledged at once
+                        self.connection.acknowledge_end(each)
+                    self.close()
 
-    async def _busy(self):
-        """Whether something is on its way or waits to be read; asked by the thread that reads, a turn after it was asked."""
-        await asyncio.sleep(0)
-        with selectors.DefaultSelector() as ready:  # not select(2), which knows no descriptor beyond 1023
-            for one in self.ends:
-                if one.fileno() != -1:
-                    ready.register(one, selectors.EVENT_READ)
-            return bool(self.on_the_way or ready.get_map() and ready.select(0))  # Windows selects among none with an error
+    def _reset(self, side):
+        """One side has gone, without ado.  What it said before still arrives, then the other hears of it."""
+        if self.over:
+            return
+        self.over = True
+        self.connection.reset(side)
+        way = next(each for each in self.ways.values() if each.side == side)
+        self._drop(way.source)
+        self._send(way, lambda: self._abort(way))
 
+    def _abort(self, way):
+        try:
+            while way.pending and (piece := way.pending.popleft()) and way.target.send(piece) == len(piece):
+                pass
+        except OSError:  # what it does not take at once is lost, as it is when a real sender resets
+            pass
+        if way.target.fileno() != -1:
+            way.target.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, ABORT)
+        self.close()
 
-async def end_tasks():
-    """Cancel all other tasks of this event loop, and wait until they have ended."""
-    tasks = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    def _drop(self, sock):
+        if self._watched[sock]:
+            self.loop.selector.unregister(sock)
+            self._watched[sock] = 0
+        sock.close()
 
-
-class Watch(Running):
-    """A capture that is running.  It redraws all events each time it is read."""
-
-    def __init__(self, passing, hosts, make):
-        super().__init__(make)
-        self.passing, self.hosts = passing, hosts
-
-    def start(self):
-        self.passing.settle()
-        self.first = len(self.passing.events)
-
-    def catch_up(self, timeout):
-        self.passing.settle()
-        events, drawn = list(self.passing.events), 0
-        with self.lock:
-            for index, raw, moment, sender, receiver in redraw(events):
-                drawn += index >= self.first
-                if drawn > len(self.frames):
-                    frame = self.make(raw, number=drawn, time=moment, sender=sender, wire=0)
-                    to = [host for host in self.hosts if host == receiver or not receiver and host != sender]
-                    frame.arrivals = [Arrival(moment, host) for host in to]
-                    self.frames.append(frame)
-                    self.touched.append(frame)
-        return len(events)
-
-    def more(self, reached, timeout):
-        give_up = time.monotonic() + timeout
-        while len(self.passing.events) == reached and time.monotonic() < give_up:
-            time.sleep(0.005)
+    def close(self):
+        self.over, self.connection.state = True, "over"
+        for sock in self.ways:
+            self._drop(sock)
+        self.loop.joined.discard(self)
