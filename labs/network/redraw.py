@@ -169,13 +169,15 @@ class Connection:
         if side in self.owes and self.state == "open":
             self._send(side)
 
-    def reset(self, side: str) -> None:
-        self._send(side, RST)
+    def reset(self, side: str, answers: bool = False) -> None:
+        """RST; one that answers a segment acknowledges nothing (RFC 9293 §3.5.3)."""
+        self._send(side, RST, bare=answers)
         self.state = "over"
 
-    def _send(self, side, flags=0, data=b""):
-        """A segment; all but the very first acknowledge what came."""
-        ack = None if flags & SYN and side == "client" else self.heard[side]
+    def _send(self, side, flags=0, data=b"", bare=False):
+        """A segment; all but the very first, and a bare one, acknowledge what came."""
+        bare = bare or flags & SYN and side == "client"
+        ack = None if bare else self.heard[side]
         self._packets[side] += 1
         self.owes.discard(side)
         source, target = self.ends[side], self.ends[OTHER[side]]

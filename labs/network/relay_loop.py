@@ -198,6 +198,11 @@ class _Settling:
         return self.done
 
 
+def _gone(sock):
+    """Whether a program that has said all it had to say is not there to listen either: its kernel has answered with RST."""
+    return sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) != 0
+
+
 def _room(sock):
     try:
         return sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
@@ -302,7 +307,9 @@ class Joined:
             except (BlockingIOError, InterruptedError):
                 return
             except OSError:  # there is nobody any more
-                return self._reset(side)
+                return self._reset(side, answers=True)
+            if data and self.ways[way.target].ended and _gone(way.target):
+                return self._reset(side, answers=True)
             way.held -= taken
             way.unheard += taken
             if taken < len(data):
@@ -320,12 +327,15 @@ class Joined:
                         self.connection.acknowledge_end(each)
                     self.close()
 
-    def _reset(self, side):
-        """One side has gone, without ado.  What it said before still arrives, then the other hears of it."""
+    def _reset(self, side, answers=False):
+        """One side has gone, without ado.  What it said before still arrives, then the other hears of it.
+
+        answers: its kernel says so in answer to data, for a program that has closed the connection.
+        """
         if self.over:
             return
         self.over = True
-        self.connection.reset(side)
+        self.connection.reset(side, answers)
         way = next(each for each in self.ways.values() if each.side == side)
         self._drop(way.source)
         self._send(way, lambda: self._abort(way))
