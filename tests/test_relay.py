@@ -634,6 +634,15 @@ def test_a_forked_child(net):
         os.close(hears), os.close(waits)
 
 
+def test_callers_from_outside_the_lab_are_turned_away(net):
+    client, server = net
+    with server.listen(80) as listener, socket.create_connection(listener.real) as stranger:
+        with client.connect(server, 80) as sock, listener.accept()[0] as connection:
+            sock.sendall(b"ours")
+            assert connection.recv(9) == b"ours" and connection.getpeername() == sock.getsockname()
+        assert stranger.recv(9) == b""
+
+
 # ── what it cannot do ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -24,6 +24,7 @@ __all__ = ["RUNNING", "NotOnThisLink", "Relay", "RelayHost"]
 
 RUNNING = weakref.WeakSet()
 WAITS = 3.0  # seconds that sockets made here wait; a cell that cannot go on must not hold up its recording for long
+QUEUE = 4096  # connections that can wait for accept(): net.core.somaxconn of Linux
 SETTLES = 13.0  # seconds; the longest delay of a wire is 10
 WHAT = {
     "socket": "a socket without a connection", "open": "the kernel's tables of a host", "sysctl": "a host's kernel settings",
@@ -46,7 +47,7 @@ class Relay:
             (address := card["addresses"][0].split("/")[0]): End(host["name"], card["mac"], address)
             for host, card in zip(plan["hosts"], cards)
         }
-        self.listening = {}  # (address, port) → (where it listens in truth, who calls there: true address → address in the lab)
+        self.listening = {}  # (address, port) → (where it listens in truth, callers of RelaySocket, weak reference to that)
         self.at_close = []
         self.drawing = Drawing(cards[0]["mtu"], plan["log_limit"], plan["wire"].get("delay", 0.0))
         self.loop = Loop(self.drawing)
@@ -171,7 +172,7 @@ class RelayHost(Host):
         made.own = (address, port or made.real[1])
         made.listen(backlog)
         made.settimeout(WAITS)
-        self._lab.listening[self.address, made.own[1]] = made.real, made.callers
+        self._lab.listening[self.address, made.own[1]] = made.real, made.callers, weakref.ref(made)
         return made
 
     def connect(self, to: "Host | str", port: int, wait: bool = True, timeout: float | None = None) -> RelaySocket:
@@ -186,7 +187,7 @@ class RelayHost(Host):
         if target is None or target.name == self.name:
             raise NotOnThisLink("an address that no other host has")
         timeout = WAITS + 2 * loop.drawing.delay if timeout is None else timeout
-        there, callers = self._lab.listening.get((address, port), (None, {}))
+        there, callers, _ = self._lab.listening.get((address, port), (None, {}, None))
         ours, near = self._lab.pair()
         ours.own, ours.peer = (self.address, ours.real[1]), (address, port)
         connection = Connection(loop.drawing, ends[self.address], ours.real[1], target, port)
@@ -197,6 +198,8 @@ class RelayHost(Host):
             far.bind((HERE, 0))
             caller = far.getsockname()
             callers[caller] = ours.own
+            if len(callers) > QUEUE:  # whoever took the socket's descriptor accepts them, and tells nobody
+                callers.pop(next(iter(callers)), None)
             if not _reaches(far, there):
                 loop.ask(lambda: loop.refuse(connection))
                 loop.wait(lambda: connection.state == "refused", timeout)
@@ -221,9 +224,10 @@ class RelayHost(Host):
         lab, rows = self._lab, SocketTable()
         if lab.closed:
             raise closed()
-        for (address, port), (real, callers) in list(lab.listening.items()):
+        for (address, port), (real, callers, made) in list(lab.listening.items()):
             if address == self.address and _listens(real):
-                rows.append(SocketRow("tcp", f"0.0.0.0:{port}", "0.0.0.0:0", "LISTEN", 0, len(callers), "", 0))
+                waiting = len(callers) if made() and made().fileno() != -1 else 0
+                rows.append(SocketRow("tcp", f"0.0.0.0:{port}", "0.0.0.0:0", "LISTEN", 0, waiting, "", 0))
         for connection in lab.loop.ask(lambda: [joined.connection for joined in lab.loop.joined]):
             for side, other in OTHER.items():
                 if connection.ends[side].name == self.name:

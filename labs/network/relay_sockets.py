@@ -48,9 +48,12 @@ class RelaySocket(socket.socket):
         return self.peer or super().getpeername()
 
     def accept(self):
-        made, caller = super().accept()
-        peer = self.callers.pop(caller, caller)
-        return RelaySocket(made.detach(), self.own, peer), peer
+        """As of any socket that listens.  Who calls from outside the lab is turned away: it had this port before, say."""
+        while True:
+            made, caller = super().accept()
+            if peer := self.callers.pop(caller, None):
+                return RelaySocket(made.detach(), self.own, peer), peer
+            made.close()
 
 
 class Datagrams:
