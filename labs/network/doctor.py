@@ -69,6 +69,7 @@ def diagnose(link, seen):
     """Why `link` does not work, and how to get it: two texts, empty where it works."""
     if not seen.why_not.get(link):
         return "", ""
+    module = links.named(link).module
     if seen.system != "Linux":
         name = {"Darwin": "macOS"}.get(seen.system, seen.system)
         way = "WSL 2 (wsl --install)" if name == "Windows" else "a Linux virtual machine or container"
@@ -77,15 +78,14 @@ def diagnose(link, seen):
         seen.why_not.get(each.name) for each in links.LINKS if each.whole
     ):  # real root can do without a user namespace
         why, remedy = _namespaces(seen)
-        if link == "tap" and seen.tun != "works":
+        if module == "tun" and seen.tun != "works":
             why, remedy = f"{why}; then, {_tun(seen)[0]}", f"{remedy}; then {_tun(seen)[1]}"
         return why, remedy
-    if link == "tap" and seen.tun != "works":
+    if module == "tun" and seen.tun != "works":
         return _tun(seen)
-    kind = "tun" if link == "tap" else "veth"
     return (
         f"the kernel said: {seen.why_not[link]}",
-        f"if the kernel lacks the module {kind}: sudo modprobe {kind}; in a container, on the machine that runs it",
+        f"if the kernel lacks the module {module}: sudo modprobe {module}; in a container, on the machine that runs it",
     )
 
 
@@ -231,15 +231,15 @@ class Report:
 
     @property
     def text(self):
-        best = next(link for link, why in self.links.items() if not why)
+        best, *others = [link for link, why in self.links.items() if not why]
         rows = []
         for link, why in self.links.items():
             rows.append((link, "no: " + why if why else "works: " + links.named(link).offers))
             if remedy := diagnose(link, self.seen)[1]:
                 rows.append(("", "to get it: " + remedy))
         forced = os.environ.get("LABS_LINK")
-        others = "; LABS_LINK=veth, say, forces another" if best == "tap" and not self.links["veth"] else ""
-        rows.append(("in use", f"{forced}, as LABS_LINK says" if forced else best + others))
+        other = f"; LABS_LINK={others[0]}, say, forces another" if others and links.named(others[0]).whole else ""
+        rows.append(("in use", f"{forced}, as LABS_LINK says" if forced else best + other))
         rows += [("", ""), *self.seen.programs.items(), ("root would add", "nothing that the course needs")]
         wide = max(len(name) for name, _ in rows) + 2
         page = textwrap.TextWrapper(WIDTH, subsequent_indent=" " * wide, break_on_hyphens=False, break_long_words=False)

@@ -27,9 +27,13 @@ class Link:
     shows: str  # what the first line of a chapter says of it
     offers: str  # and the doctor
     origin: str  # what captures made on it say that they are
-    whole: bool = False  # wires and kernels of its own: all that a cell may want
+    module: str = ""  # the kernel's module that makes its cards: with it, wires and kernels of its own, all that a cell may want
     live: bool = True  # it carries something; else there are only recordings
     tried: str | None = field(default=None, repr=False)  # as why_not() says, once that is certain to stay so
+
+    @property
+    def whole(self) -> bool:
+        return bool(self.module)
 
     def try_now(self) -> tuple[str, bool]:
         """(Why this machine cannot do it, "" if it can; whether that will stay so.)"""
@@ -76,35 +80,24 @@ class Relayed(Link):
         return Relay(plan), RelayHost
 
 
-LINKS = (
+LINKS = (  # from the best down
     Namespaces(
-        "tap",
-        "two real TCP/IP stacks, every frame passes the lab's cable",
-        "real TCP/IP stacks; the lab is the cable between them",
-        "live, tap",
-        whole=True,
+        "tap", "two real TCP/IP stacks, every frame passes the lab's cable",
+        "real TCP/IP stacks; the lab is the cable between them", "live, tap", module="tun",
     ),
     Namespaces(
-        "veth",
-        "two real TCP/IP stacks, captured at both ends of a kernel cable",
-        "real TCP/IP stacks; the lab joins two cables of the kernel",
-        "live, veth",
-        whole=True,
+        "veth", "two real TCP/IP stacks, captured at both ends of a kernel cable",
+        "real TCP/IP stacks; the lab joins two cables of the kernel", "live, veth", module="veth",
     ),
     Relayed(
-        "relay",
-        "your programs' bytes are live, layers 2 to 4 redrawn; what needs more is recorded, marked so",
-        "your programs' bytes live; layers 2 to 4 redrawn, or recorded",
-        "layers 5 to 7 live, below redrawn",
+        "relay", "your programs' bytes are live, layers 2 to 4 redrawn; what needs more is recorded, marked so",
+        "your programs' bytes live; layers 2 to 4 redrawn, or recorded", "layers 5 to 7 live, below redrawn",
     ),
     Link(
-        "recording",
-        "no live network here; live cells are recordings, marked so",
-        "what live cells showed when the course was recorded",
-        "recorded",
-        live=False,
+        "recording", "no live network here; live cells are recordings, marked so",
+        "what live cells showed when the course was recorded", "recorded", live=False,
     ),
-)
+)  # fmt: skip
 
 
 def named(name: str) -> Link:

@@ -19,6 +19,7 @@ from labs.network.kernel import SocketRow, SocketTable
 from labs.network.redraw import OTHER, Connection, Drawing, End
 from labs.network.relay_loop import HERE, Loop, closed
 from labs.network.relay_sockets import Datagrams, NotOnThisLink, RelayDatagrams, RelaySocket
+from labs.network.relay_ways import Joined
 
 __all__ = ["RUNNING", "NotOnThisLink", "Relay", "RelayHost"]
 
@@ -201,10 +202,10 @@ class RelayHost(Host):
             if len(callers) > QUEUE:  # whoever took the socket's descriptor accepts them, and tells nobody
                 callers.pop(next(iter(callers)), None)
             if not _reaches(far, there):
-                loop.ask(lambda: loop.refuse(connection))
+                loop.ask(lambda: (connection.ask(), loop.after_trips(1, connection.refuse)))
                 loop.wait(lambda: connection.state == "refused", timeout)
                 raise refused(address, port)
-            loop.ask(lambda: loop.connect(connection, near, far))
+            loop.ask(Joined(loop, connection, near, far).open)
             del own[1:]
             if wait and not loop.wait(lambda: connection.state != "opening", timeout):
                 raise TimeoutError
