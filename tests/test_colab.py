@@ -114,7 +114,7 @@ def test_the_set_up_cell_fetches_labs_and_upgrades_nothing(hosted, tmp_path):
     print(f"\n  the set-up cell took {seconds:.0f} s and added {', '.join(sorted(set(after) - set(before)))}")
 
 
-@pytest.mark.parametrize("link", ("relay", "loopback"))
+@pytest.mark.parametrize("link", ("relay",))
 @harness.each_notebook
 def test_every_output_is_the_saved_one(hosted, path, link, tmp_path, combination):
     harness.need(link)

@@ -8,6 +8,7 @@ import pytest
 from labs.lessons import CHAPTERS, ClaimFailed, Exercise, chapter, claim, exercise, heard, predict
 from labs.lessons import chapter as chapter_function
 from labs.lessons.exercise import _INSTANCES, _REGISTERED, Feedback, close, done
+from labs.network import links
 
 
 @pytest.fixture
@@ -185,7 +186,7 @@ def test_chapter_refuses_a_name_that_is_none():
 
 def test_chapter_prints_one_line(monkeypatch, capsys):
     monkeypatch.delenv("LABS_RECORD", raising=False)
-    monkeypatch.setattr(sys.modules["labs.lessons.chapter"], "decide", lambda: "tap")
+    monkeypatch.setattr(links, "choose", lambda: "tap")
     chapter_function("24-tcp-connection")
     assert capsys.readouterr().out == (
         "24-tcp-connection · link: tap · two real TCP/IP stacks, every frame passes the lab's cable\n"

@@ -221,7 +221,7 @@ def test_record_knows_its_chapters(capsys):
         ("Capture.where", "labs/captures/capture.py, Capture.where", "def where(self, predicate):"),
         ("Capture.load", "labs/captures/capture.py, Capture.load", "@classmethod"),
         ("network", "labs/network/net.py, make_network", "def make_network("),
-        ("network.links.why_not", "labs/network/links.py, why_not", "@functools.cache"),
+        ("network.links.why_not", "labs/network/links.py, why_not", "named(name).why_not()"),
         (labs.claim, "labs/lessons/claim.py, claim", "def claim("),
         (Report(Evidence()), "labs/network/doctor.py, Report", "class Report:"),
     ],
@@ -263,6 +263,9 @@ NO_USERNS = {"why_not": REFUSED, "step": "user namespace", "errno": errno.EPERM}
         (NO_USERNS | {"userns_clone": "0"}, "veth", "kernel.unprivileged_userns_clone = 0", "kernel.unprivileged_userns_clone=1"),
         (NO_USERNS | {"apparmor": "1", "step": "uid map"}, "veth", "AppArmor", APPARMOR_OFF),
         (NO_USERNS | {"apparmor": "1", "step": "network namespace"}, "tap", "AppArmor", APPARMOR_OFF),
+        (NO_USERNS | {"apparmor": "1"}, "veth", "AppArmor refuses user namespaces", APPARMOR_OFF),
+        (NO_USERNS | {"apparmor": "1", "errno": errno.EACCES}, "tap", "AppArmor refuses user namespaces", APPARMOR_OFF),
+        (NO_USERNS | {"apparmor": "1", "seccomp": True}, "veth", "a seccomp filter", "seccomp=unconfined"),  # Docker on Ubuntu
         (NO_USERNS | {"seccomp": True}, "veth", "a seccomp filter refuses unshare(2)", "--security-opt seccomp=unconfined"),
         (NO_USERNS | {"seccomp": True, "tun": "missing"}, "tap", "then, there is no /dev/net/tun", "--device /dev/net/tun"),
         (NO_USERNS | {"errno": errno.EINVAL}, "veth", "built without namespaces", "another kernel"),
@@ -291,7 +294,6 @@ def test_report(monkeypatch):
         "tap             no: /dev/net/tun has mode 0600, so you may not open it\n"
         "                to get it: sudo chmod 0666 /dev/net/tun, as distributions have it\n"
         "veth            works: real TCP/IP stacks; the lab joins two cables of the kernel\n"
-        "loopback        works: as the relay, and the frames of lo besides\n"
         "relay           works: your programs' bytes live; layers 2 to 4 redrawn, or recorded\n"
         "recording       works: what live cells showed when the course was recorded\n"
         "in use          veth\n"
@@ -307,7 +309,7 @@ def test_the_doctor_agrees_with_the_lab():
     from labs.network.links import LINKS, why_not
 
     report = doctor()
-    assert {link: not why for link, why in report.links.items()} == {link: not why_not(link) for link in LINKS}
+    assert {link: not why for link, why in report.links.items()} == {link.name: not why_not(link.name) for link in LINKS}
     assert "root would add" in report.text and max(map(len, report.text.splitlines())) <= 100
 
 

@@ -40,18 +40,21 @@ def ip(
     message: bytes,
     *,
     ttl: int = 64,
+    tos: int = 0,
     identification: int = 0,
+    dont_fragment: bool = True,
     options: bytes = b"",
 ) -> bytes:
     """An IPv4 (RFC 791 §3.1) or IPv6 packet (RFC 8200 §3), as the addresses say; never a fragment.
 
     It also writes the checksum of a TCP, UDP or ICMP message: that covers the addresses, which only the packet knows.
-    identification and options (whole words) are IPv4's alone.
+    tos: the traffic class, DSCP and ECN.  identification, dont_fragment and options (whole words) are IPv4's alone.
     """
     source, target = _ip(source), _ip(target)
     if len(source) == 16:
-        return _summed(pack("!IHBB", 6 << 28, 0, protocol, ttl) + source + target + message)
-    head = pack("!BBHHHBBH", 0x45 + len(options) // 4, 0, 0, identification, 0x4000, ttl, protocol, 0)  # 0x4000: Don't Fragment
+        return _summed(pack("!IHBB", 6 << 28 | tos << 20, 0, protocol, ttl) + source + target + message)
+    words, flags = 5 + len(options) // 4, dont_fragment << 14
+    head = pack("!BBHHHBBH", 0x40 | words, tos, 0, identification, flags, ttl, protocol, 0)
     return _summed(head + source + target + options + message)
 
 

@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from labs.errors import LabError
-from labs.network.channel import LabProcess, too_many
+from labs.network.channel import too_many
 from labs.network.host import Host
-from labs.network.links import choose, make_plan, why_not
+from labs.network.links import Link, choose, make_plan, named
 from labs.network.topology import Router
 from labs.network.wire import Wire, checked_settings
 
@@ -17,22 +17,13 @@ if TYPE_CHECKING:
 __all__ = ["Network", "make_network"]
 
 
-def parts_of(link):
-    """What carries a network on this link, and what its hosts are made of."""
-    if link in ("relay", "loopback"):
-        from labs.network.relay import Relay, RelayHost  # late: only machines without namespaces need it
-
-        return Relay, RelayHost
-    return LabProcess, Host
-
-
 class Network:
     """Hosts and the wires between them.  Unpacks into its hosts; closes with `with`, close(), or when nothing refers to it."""
 
-    def __init__(self, row, link, settings, mtu, ipv6, log_limit):
-        plan = make_plan(row, link, mtu, ipv6, settings, log_limit)
-        lab, kind = parts_of(link)
-        self._lab, self.link = lab(plan), link
+    def __init__(self, row, link: Link, settings, mtu, ipv6, log_limit):
+        plan = make_plan(row, link.name, mtu, ipv6, settings, log_limit)
+        self._lab, kind = link.make(plan)
+        self.link, self.origin = link.name, link.origin  # origin: what captures of this network show, "live, tap"
         names = {host["name"]: host["cards"][0]["addresses"][0].split("/")[0] for host in plan["hosts"]}
         self.hosts = tuple(kind(self._lab, host, names) for host in plan["hosts"])
         self.wires = tuple(
@@ -66,11 +57,6 @@ class Network:
                 + "; ".join(f"net.wires[{w.index}] is {w!r}" for w in self.wires)
             )
         return self.wires[0]
-
-    @property
-    def origin(self) -> str:
-        """What captures of this network show: "live, tap"."""
-        return "layers 5 to 7 live, below redrawn" if self.link in ("relay", "loopback") else f"live, {self.link}"
 
     def capture(self) -> "Capture":
         """Record every frame from here to the end of the `with`: a Capture.  Chapter 00-start-here."""
@@ -109,26 +95,20 @@ def make_network(
     """Hosts on a wire: network("client", "server").  Three or more share a switch; labs.router("r1") in the row joins two wires.
 
     delay: seconds one way; loss: 0 to 1; rate: bits a second or None; mtu: bytes, one number or one a wire; ipv6: give
-    fd00:: addresses, too; link: "tap", "veth", "loopback", "relay" (default: the best that works); log_limit: bytes that
-    captures may keep.
+    fd00:: addresses, too; link: "tap", "veth", "relay" (default: the best that works); log_limit: bytes that captures may
+    keep.
     Addresses: wire n is 10.0.n.0/24, hosts from .1 up, routers from .254 down; MACs count from 02:00:00:00:00:01.
     Raises ValueError for a row that cannot be, LabError where this machine has no live network.
     """
     settings = checked_settings(delay, loss, rate)
-    link = link or choose()
-    if link == "recording":
-        raise LabError(
-            f"this machine has no live network (tap: {why_not('tap')}; veth: {why_not('veth')}); labs.doctor() says more"
-        )
-    if link not in ("tap", "veth", "loopback", "relay"):
-        raise ValueError(f"expected link='tap', 'veth', 'loopback' or 'relay', got {link!r}")
+    chosen = named(link or choose())
     if not isinstance(log_limit, int) or log_limit < 0:
         raise ValueError(f"expected log_limit in bytes, got {log_limit!r}")
     try:
-        return Network(row, link, settings, mtu, ipv6, log_limit)
+        return Network(row, chosen, settings, mtu, ipv6, log_limit)
     except OSError as e:
         if e.errno == errno.EMFILE:  # nothing is wrong with this machine
             raise too_many() from None
         raise LabError(
-            f"this machine cannot make a network on {link}: {e.strerror or e}; labs.doctor() says why and what to do"
+            f"this machine cannot make a network on {chosen.name}: {e.strerror or e}; labs.doctor() says why and what to do"
         ) from e
