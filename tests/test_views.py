@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from labs.captures.frame import Arrival
+from labs.decode.reading import letters
 from labs.views import ByteMap, Ladder, Layers, Names, States, escape, one_line, palette
-from labs.views.names import letters
 from labs.views.spans import spans
 
 CONVERSATION = """\

@@ -4,14 +4,15 @@
         frame.type, frame.stream_id, frame.headers, frame.block
 
 Frames are read by hyperframe, header blocks by hpack, the libraries that httpx itself uses.  What those do not tell, the place
-and the size of each header line in its block, is read here (RFC 7541 §5 and §6).  Built in 13-http2; 07-sidecar-pattern uses it.
+and the size of each header line in its block, is read here (RFC 7541 §5 and §6).  Built in 13-http-2; 07-sidecar-pattern uses it.
 """
 
 from dataclasses import dataclass, replace
 
 from labs.decode.fields import DecodeError
+from labs.decode.protocol import Protocol, Unit
 
-__all__ = ["PREFACE", "Header", "Http2Frame", "frames"]
+__all__ = ["PREFACE", "PROTOCOLS", "Header", "Http2Frame", "frames", "representations", "units"]
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"  # what a client sends first, RFC 9113 §3.4
 HEAD = 9  # bytes before each frame's payload, RFC 9113 §4.1
@@ -55,7 +56,7 @@ class Http2Frame:
     error: str = ""  # what was wrong with the bytes, if anything
 
     @property
-    def start_line(self):
+    def start_line(self) -> str:
         """What HTTP/1.1 says in its first line: "GET /lamp" or "200"; "" where no message begins.  RFC 9113 §8.3."""
         said = {header.name: header.value for header in self.headers}
         return said.get(":status") or " ".join(said[name] for name in (":method", ":path") if name in said)
@@ -65,7 +66,7 @@ class Http2Frame:
         return f"{self.type}{flags} stream {self.stream_id}, {self.length} bytes" + (f"; {self.error}" if self.error else "")
 
 
-def frames(data, side, header_table_size=4096):
+def frames(data: bytes, side: str, header_table_size: int = 4096) -> list[Http2Frame]:
     """The frames that one side ("client" or "server") sent.  One that is cut off or malformed has `error`, and is the last.
 
     header_table_size: what the other side's SETTINGS_HEADER_TABLE_SIZE allows, where it is not the default (RFC 9113 §6.5.2).
@@ -212,7 +213,7 @@ class _Blocks:
         return replace(frame, headers=headers, block=len(self.data))
 
 
-def representations(block):
+def representations(block: bytes) -> list[tuple[str, int, int]]:
     """How each header line of a block is written: [(how, offset, size)].  RFC 7541 §6; raises DecodeError."""
     found, at = [], 0
     while at < len(block):
@@ -257,3 +258,28 @@ def _integer(block, at, bits):
         if not block[at - 1] & 128:
             return value, at
     raise DecodeError("a number of the header block takes more than 32 bits")
+
+
+def units(up: bytes, down: bytes, ended: bool = True) -> tuple[list[Unit], tuple[str, str], int, int]:
+    """The frames of both sides."""
+    found = []
+    for side, data in (("client", up), ("server", down)):
+        try:
+            said = frames(data, side)
+        except DecodeError as problem:
+            found.append(Unit("HTTP/2", side, 0, len(data), str(problem)))
+            continue
+        for one in said:
+            length, what = min(HEAD + one.length, len(data) - one.offset), ": ".join(filter(None, (one.type, one.start_line)))
+            kind = ("response" if side == "server" else "request") if one.start_line else "message"
+            words = f"{what}  stream {one.stream_id}" + (f"  {one.error}" if one.error else "")
+            found.append(Unit("HTTP/2", side, one.offset, length, words, kind, one))
+    return found, ("", ""), len(up), len(down)
+
+
+def begins(raw: bytes, at: int, end: int) -> bool:
+    """True if the preface of a client stands here."""
+    return raw.startswith(PREFACE, at, end)
+
+
+PROTOCOLS = (Protocol("HTTP/2", 7, None, noun="HTTP/2 frame", begins=begins, handed_over_by=("ALPN", "h2"), units=units),)

@@ -5,9 +5,11 @@ from struct import unpack_from
 
 from labs.decode.checksum import transport_verdict
 from labs.decode.fields import Field, Layer
+from labs.decode.icmp import echo_words
+from labs.decode.protocol import Decoded, Protocol
 from labs.decode.reading import need, preview
 
-__all__ = ["decode"]
+__all__ = ["PROTOCOLS", "decode", "words"]
 
 SEE, NDP = "RFC 4443 §2.1", "RFC 4861 §4"
 TYPES = {
@@ -47,7 +49,7 @@ OPTIONS = {
 }
 
 
-def decode(raw, at, end, below=()):
+def decode(raw: bytes, at: int, end: int, below: tuple[Layer, ...] = ()) -> Decoded:
     """An ICMPv6 message: the fixed part and, in Neighbor Discovery, the options."""
     need(at, end, 8, "an ICMPv6 header")
     kind, code, checksum = unpack_from("!BBH", raw, at)
@@ -139,3 +141,15 @@ def _options(raw, at, end):
 def _address(name, raw, at):
     address = str(IPv6Address(raw[at : at + 16]))
     return Field(name, address, address, "", at, 16, NDP)
+
+
+SAID = (1, 2, 3, 128, 129, 133, 134, 135, 136)  # types whose names a ladder says
+
+
+def words(frame, past=None, window: bool = False) -> tuple[str, ...]:
+    """ "neighbor solicitation", "echo request  seq 1  56 bytes"."""
+    kind = frame.icmp_type
+    return echo_words(frame, TYPES[kind].lower() if kind in SAID else "multicast listener report" if kind == 143 else "")
+
+
+PROTOCOLS = (Protocol("ICMPv6", 3, decode, noun="ICMPv6 message", words=words, echoes=True),)

@@ -1,16 +1,18 @@
-"""IPv4, RFC 791 §3.1.  Built in the chapters on IP, fragmentation and routing."""
+"""IPv4, RFC 791 §3.1.  Built in chapter 10-internet-protocol."""
 
 from ipaddress import IPv4Address
 from struct import unpack_from
 
 from labs.decode.checksum import verdict
+from labs.decode.ethernet import words as ethernet_words
 from labs.decode.fields import DecodeError, Field, Layer
-from labs.decode.reading import need
+from labs.decode.protocol import Decoded, Protocol
+from labs.decode.reading import amount, need
 
-__all__ = ["PROTOCOLS", "decode"]
+__all__ = ["CARRIED", "PROTOCOLS", "decode", "words"]
 
 SEE = "RFC 791 §3.1"
-PROTOCOLS = {1: "ICMP", 4: "IPv4", 6: "TCP", 17: "UDP", 41: "IPv6", 58: "ICMPv6"}  # IANA, protocol numbers
+CARRIED = {1: "ICMP", 4: "IPv4", 6: "TCP", 17: "UDP", 41: "IPv6", 58: "ICMPv6"}  # IANA, protocol numbers
 ECN = ("Not-ECT: no congestion marks wanted", "ECT(1)", "ECT(0)", "CE: congestion experienced")  # RFC 3168 §5
 OPTIONS = {
     7: "Record Route",
@@ -23,7 +25,7 @@ OPTIONS = {
 }
 
 
-def decode(raw, at, end, below=()):
+def decode(raw: bytes, at: int, end: int, below: tuple[Layer, ...] = ()) -> Decoded:
     """An IPv4 header with its options; what it carries ends at Total Length, so that padding is left out."""
     need(at, end, 20, "an IPv4 header")
     first, tos, total, ident, fragment, ttl, protocol, checksum, _, _ = unpack_from("!BBHHHBBHII", raw, at)
@@ -36,7 +38,7 @@ def decode(raw, at, end, below=()):
     if total < header:
         raise DecodeError(f"Total Length covers the header of {header} bytes; {total} came. The header is damaged or forged.")
     stop = min(at + total, end)
-    inner = PROTOCOLS.get(protocol, "Data")
+    inner = CARRIED.get(protocol, "Data")
     size = "bytes, header included" + ("" if at + total <= end else f"; {end - at} of them are here")
     reserved, dont, more, place = fragment >> 15, fragment >> 14 & 1, fragment >> 13 & 1, fragment & 0x1FFF
     cutting = "a router must not cut it" if dont else "a router may cut it"
@@ -98,3 +100,13 @@ def _options(raw, at, end):
         fields.append(Field(name, data, data.hex(" "), f"option {kind}", at, length, SEE))
         at += length
     return fields, ""
+
+
+def words(frame, past=None, window: bool = False) -> tuple[str, ...]:
+    """What can be said of a packet whose content nobody reads, or of a later fragment."""
+    if len(frame.raw) < 34:
+        return ethernet_words(frame)
+    return (amount(frame.payload_length) if frame.fragment else f"protocol {frame.raw[23]}",)
+
+
+PROTOCOLS = (Protocol("IPv4", 3, decode, words=words),)

@@ -1,4 +1,4 @@
-"""IPv6, RFC 8200 §3, and its extension headers, §4.  Built in the chapter on IPv6.
+"""IPv6, RFC 8200 §3, and its extension headers, §4.  Built in chapter 10-internet-protocol.
 
 The fixed header has 40 bytes and no checksum; what IPv4 kept in options stands in headers of its own, each naming the next.
 """
@@ -6,18 +6,20 @@ The fixed header has 40 bytes and no checksum; what IPv4 kept in options stands 
 from ipaddress import IPv6Address
 from struct import unpack_from
 
+from labs.decode.ethernet import words as ethernet_words
 from labs.decode.fields import DecodeError, Field, Layer
-from labs.decode.ipv4 import ECN, PROTOCOLS
+from labs.decode.ipv4 import CARRIED, ECN
+from labs.decode.protocol import Decoded, Protocol
 from labs.decode.reading import need, preview
 
-__all__ = ["decode", "decode_destination", "decode_fragment", "decode_hop_by_hop", "decode_routing"]
+__all__ = ["PROTOCOLS", "decode", "decode_destination", "decode_fragment", "decode_hop_by_hop", "decode_routing"]
 
 SEE = "RFC 8200 §3"
 EXTENSIONS = {0: "IPv6 Hop-by-Hop Options", 43: "IPv6 Routing", 44: "IPv6 Fragment", 60: "IPv6 Destination Options"}
-NEXT = {**{number: name for number, name in PROTOCOLS.items() if name != "ICMP"}, **EXTENSIONS}
+NEXT = {**{number: name for number, name in CARRIED.items() if name != "ICMP"}, **EXTENSIONS}
 
 
-def decode(raw, at, end, below=()):
+def decode(raw: bytes, at: int, end: int, below: tuple[Layer, ...] = ()) -> Decoded:
     """The fixed header of 40 bytes."""
     need(at, end, 40, "an IPv6 header")
     word, length, kind, hops = unpack_from("!IHBB", raw, at)
@@ -60,12 +62,12 @@ def decode(raw, at, end, below=()):
     return layer, NEXT.get(kind, "Data") if length else None, at + 40, stop
 
 
-def decode_hop_by_hop(raw, at, end, below=()):
+def decode_hop_by_hop(raw: bytes, at: int, end: int, below: tuple[Layer, ...] = ()) -> Decoded:
     """Options that every router on the path looks at."""
     return _options(raw, at, end, "IPv6 Hop-by-Hop Options", "RFC 8200 §4.3")
 
 
-def decode_destination(raw, at, end, below=()):
+def decode_destination(raw: bytes, at: int, end: int, below: tuple[Layer, ...] = ()) -> Decoded:
     """Options that only the destination looks at."""
     return _options(raw, at, end, "IPv6 Destination Options", "RFC 8200 §4.6")
 
@@ -77,7 +79,7 @@ def _options(raw, at, end, name, see):
     return Layer(name, 3, fields, at, size, end - at), NEXT.get(raw[at], "Data"), at + size, end
 
 
-def decode_routing(raw, at, end, below=()):
+def decode_routing(raw: bytes, at: int, end: int, below: tuple[Layer, ...] = ()) -> Decoded:
     """Nodes to visit on the way."""
     name, see = "IPv6 Routing", "RFC 8200 §4.4"
     size, fields = _start(raw, at, end, name, see)
@@ -89,7 +91,7 @@ def decode_routing(raw, at, end, below=()):
     return Layer(name, 3, fields, at, size, end - at), NEXT.get(raw[at], "Data"), at + size, end
 
 
-def decode_fragment(raw, at, end, below=()):
+def decode_fragment(raw: bytes, at: int, end: int, below: tuple[Layer, ...] = ()) -> Decoded:
     """A piece of a packet: in IPv6 only the sender cuts."""
     need(at, end, 8, "an IPv6 fragment header")
     kind, reserved, place, identification = unpack_from("!BBHI", raw, at)
@@ -151,3 +153,17 @@ def _address(name, raw, at):
     )
     meaning = next((text for test, text in kinds if getattr(address, test)), "")
     return Field(name, str(address), str(address), meaning, at, 16, SEE)
+
+
+def words(frame, past=None, window: bool = False) -> tuple[str, ...]:
+    """What can be said of a packet whose content nobody reads, or of a later fragment."""
+    return (f"next header {frame.raw[20]}",) if len(frame.raw) >= 54 else ethernet_words(frame)
+
+
+PROTOCOLS = (
+    Protocol("IPv6", 3, decode, words=words),
+    Protocol("IPv6 Hop-by-Hop Options", 3, decode_hop_by_hop),
+    Protocol("IPv6 Destination Options", 3, decode_destination),
+    Protocol("IPv6 Routing", 3, decode_routing),
+    Protocol("IPv6 Fragment", 3, decode_fragment),
+)

@@ -1,12 +1,14 @@
-"""TCP, RFC 9293 §3.1, and its options.  Built in the chapters on TCP: connection, reliability, flow and congestion control."""
+"""TCP, RFC 9293 §3.1, and its options.  Built in chapter 24-tcp-connection."""
 
 from struct import unpack_from
 
 from labs.decode.checksum import transport_verdict
 from labs.decode.fields import DecodeError, Field, Layer
+from labs.decode.protocol import Decoded, Protocol
 from labs.decode.reading import EPHEMERAL, need, port_meaning
+from labs.decode.tcp_words import words
 
-__all__ = ["decode", "decode_quoted"]
+__all__ = ["PROTOCOLS", "decode", "decode_quoted"]
 
 SEE = "RFC 9293 §3.1"
 BITS = (  # from the most significant bit of byte 13
@@ -21,7 +23,7 @@ BITS = (  # from the most significant bit of byte 13
 )
 
 
-def decode(raw, at, end, below=()):
+def decode(raw: bytes, at: int, end: int, below: tuple[Layer, ...] = ()) -> Decoded:
     """A TCP header with its options."""
     need(at, end, 20, "a TCP header")
     offset, flags, window, checksum, urgent = unpack_from("!BBHHH", raw, at + 12)
@@ -51,7 +53,7 @@ def decode(raw, at, end, below=()):
     return Layer("TCP", 4, (*fields, *options), at, header, end - at, error), "Application", at + header, end
 
 
-def decode_quoted(raw, at, end, below=()):
+def decode_quoted(raw: bytes, at: int, end: int, below: tuple[Layer, ...] = ()) -> Decoded:
     """As much of the header as an ICMP error quotes: by RFC 792 at least 8 bytes, which is enough to find the socket."""
     if end - at >= 20 and end - at >= (raw[at + 12] >> 4) * 4:
         return decode(raw, at, end, below)
@@ -147,3 +149,6 @@ def _option(kind, data, at, length):
         meaning = "option 34: cookie that lets a SYN carry data" if data else "option 34: asks for a cookie"
         return Field("Fast Open Cookie", data, data.hex(" "), meaning, at, length, "RFC 7413 §4.1.1", varies=bool(data))
     return Field("Unknown Option", data, data.hex(" "), f"option {kind}", at, length, SEE)
+
+
+PROTOCOLS = (Protocol("TCP", 4, decode, words=words, quoted=decode_quoted),)

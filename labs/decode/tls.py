@@ -1,5 +1,7 @@
 """TLS records, RFC 8446 §5: five bytes of header and a body.  Built in chapter 16-tls.
 
+RFC 9846 (July 2026) obsoletes RFC 8446; the bytes are the same, and in its §4 the sections have other numbers.
+
 Record borders have nothing to do with segment borders: TCP carries a stream, and TLS cuts it as it likes.  Once keys are agreed
 on, bodies are encrypted; in TLS 1.3 the header then says "application data" whatever is inside, and the true type is the last
 byte of the plaintext.  What records hold is read by tls_handshake; how they are opened stands in tls_keys and tls_session.
@@ -9,10 +11,11 @@ from dataclasses import dataclass
 from struct import unpack_from
 
 from labs.decode.fields import DecodeError, Field, Layer
-from labs.decode.reading import need, preview
+from labs.decode.protocol import Decoded, Protocol, Unit
+from labs.decode.reading import amount, need, preview
 from labs.decode.tls_names import CONTENT_TYPES, HANDSHAKES, VERSIONS
 
-__all__ = ["Plain", "Record", "begins", "decode", "decrypt", "leading", "records", "tail", "tail12"]
+__all__ = ["PROTOCOLS", "Plain", "Record", "begins", "decode", "decrypt", "leading", "records", "tail", "tail12"]
 
 CHANGE_CIPHER_SPEC, ALERT, HANDSHAKE, APPLICATION_DATA = 20, 21, 22, 23
 LONGEST = 2**14 + 2048  # RFC 5246 §6.2.3; in TLS 1.3 at most 2¹⁴ + 256
@@ -41,7 +44,7 @@ class Plain:
     offset: int  # of the record's header in its stream
 
 
-def begins(raw, at, end):
+def begins(raw: bytes, at: int, end: int) -> bool:
     """True if a plausible record header stands here."""
     if end - at < 5 or raw[at] not in CONTENT_TYPES:
         return False
@@ -49,7 +52,7 @@ def begins(raw, at, end):
     return version in VERSIONS and length <= LONGEST and (length > 0 or raw[at] == APPLICATION_DATA)
 
 
-def decode(raw, at, end, below=()):
+def decode(raw: bytes, at: int, end: int, below: tuple[Layer, ...] = ()) -> Decoded:
     """The record at raw[at:end], or as much of it as this segment holds."""
     need(at, end, 5, "a TLS record header")
     if not begins(raw, at, end):
@@ -79,7 +82,7 @@ def _handshake_name(kind, body, length):
     return ""
 
 
-def leading(stream):
+def leading(stream: bytes) -> tuple[list[Record], int]:
     """The records at the beginning of `stream`, and where what follows them is no record (its length, if all is).
 
     The last record may be incomplete; a header that is cut off is left out.
@@ -92,7 +95,7 @@ def leading(stream):
     return found, at if len(stream) - at >= 5 else len(stream)
 
 
-def records(stream):
+def records(stream: bytes) -> list[Record]:
     """The records of one direction of a connection, from its first byte.  Raises DecodeError where something else stands."""
     found, at = leading(stream)
     if at < len(stream):
@@ -101,7 +104,7 @@ def records(stream):
     return found
 
 
-def decrypt(keylog_text, client_bytes, server_bytes):
+def decrypt(keylog_text: str, client_bytes: bytes, server_bytes: bytes) -> list[Plain]:
     """Open a connection, TLS 1.2 or 1.3: the encrypted records of the client, then those of the server, as a list of Plain.
 
     `keylog_text` is an NSS key log (SSLKEYLOGFILE, `SSLContext.keylog_filename`); the bytes are those of both TCP streams.
@@ -125,7 +128,7 @@ def decrypt(keylog_text, client_bytes, server_bytes):
     return opened
 
 
-def tail(plain, at):
+def tail(plain, at: int) -> Layer:
     """What follows the plaintext in an opened record, as a layer to lay over it; `at`: where the record's body begins.
 
     One byte of true content type and 16 of authentication tag.  Padding (RFC 8446 §5.4), which few use, is not counted.
@@ -141,7 +144,7 @@ def tail(plain, at):
     return Layer("TLS tail", 6, fields, end, 17, 17)
 
 
-def tail12(plain, at):
+def tail12(plain, at: int) -> tuple[Layer, ...]:
     """The same for TLS 1.2: the tag behind the plaintext and, in front of it, GCM's part of the nonce (RFC 5288 §3), if any."""
     end, before = at + len(plain.plaintext), at - 5
     tag = Field(
@@ -154,3 +157,22 @@ def tail12(plain, at):
         )
         layers += (Layer("TLS nonce", 6, (nonce,), 5, before, before),)
     return layers
+
+
+def units(up: bytes, down: bytes, ended: bool = True) -> tuple[list[Unit], tuple[str, str], int, int]:
+    """The records of both sides, as far as they can be read without keys."""
+    found, ends = [], []
+    for side, data in (("client", up), ("server", down)):
+        cut, end = leading(data)
+        ends.append(end)
+        for one in cut:
+            here = min(one.length, len(data) - one.body)
+            words = f"{CONTENT_TYPES[one.type]}  {amount(one.length)}" + ("" if one.complete else "  cut off")
+            found.append(Unit("TLS record", side, one.offset, one.body + here - one.offset, words, detail=one))
+    return found, ("", ""), *ends
+
+
+PROTOCOLS = (
+    # RFC 8446 knows no OSI layers, nor does TCP/IP have a sixth: the course files TLS here because it changes the representation.
+    Protocol("TLS record", 6, decode, label="TLS", noun="TLS record", begins=begins, behind=lambda _: "Application", units=units),
+)

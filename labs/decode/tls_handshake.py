@@ -5,6 +5,7 @@ a long one may fill several.  Built in chapter 16-tls.
 """
 
 from labs.decode.fields import DecodeError, Layer
+from labs.decode.reader import Reader
 from labs.decode.reading import data_layer, need
 from labs.decode.tls_extensions import extensions
 from labs.decode.tls_names import (
@@ -19,7 +20,6 @@ from labs.decode.tls_names import (
     VERSIONS,
     called,
 )  # fmt: skip
-from labs.decode.tls_reader import Reader
 
 __all__ = ["RETRY", "inside", "message", "messages"]
 

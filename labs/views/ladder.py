@@ -1,9 +1,11 @@
 """A capture as a ladder: hosts side by side, time downwards, an arrow for every frame.  Built in chapter 09-osi-model."""
 
+from labs.decode.reading import EPHEMERAL
+
 from . import escape
 from .frame_words import describe
 from .ladder_sentence import tell, tell_messages
-from .names import EPHEMERAL, Names
+from .names import Names
 from .view import View
 
 __all__ = ["Ladder", "one_line"]
@@ -17,7 +19,7 @@ class Ladder(View):
     window  True adds each TCP segment's receive window
     times   False leaves the time column out of the picture (the text never has one)
     say     a function of a frame that returns (protocol, words) to stand in its row, or None to leave the frame out: a ladder of
-            messages instead of segments
+            messages instead of segments; labs.captures.said(cap) is one
     """
 
     def __init__(self, cap, title=None, limit=40, window=False, times=True, say=None):
@@ -116,10 +118,10 @@ def one_line(frame):
     if frame.protocol != "ARP" and frame.src is not None:
         ends = [names.host(frame.src) + _port(frame.sport), names.host(frame.dst) + _port(frame.dport)]
     words = row.rest.split("  ") if row.rest else []
-    if frame.protocol == "TCP":
+    if row.connection:
         words = [word for word in words if not word.startswith(("seq ", "ack ", "SACK "))]
     told = f"  [{'; '.join(row.fate())}]" if row.fate() else ""
-    return "  ".join([f"{frame.number}  {ends[0]} → {ends[1]}", frame.protocol, row.head, *words]) + told
+    return "  ".join([f"{frame.number}  {ends[0]} → {ends[1]}", row.protocol, row.head, *words]) + told
 
 
 def _port(port):

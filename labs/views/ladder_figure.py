@@ -1,5 +1,7 @@
 """How a ladder is drawn: lanes, arrows, labels, and what stands out in the right margin."""
 
+from labs.decode.protocol import known
+
 from . import escape, palette
 from .draw import WIDTH, Sheet
 
@@ -11,7 +13,6 @@ LEFT, RIGHT = 250, 250  # where the first lane stands; what lies right of the la
 BARE = 90  # what lies there if nothing is told in it, and many hosts share the rest
 VISIBLE = 1_000_000  # ns: a longer delay on the wire makes the arrow fall
 WARM = "#FCEFEA"  # the band behind a frame that something happened to
-LAYER_OF = {"Ethernet": 2, "ARP": 2, "IPv4": 3, "IPv6": 3, "ICMP": 3, "ICMPv6": 3, "TCP": 4, "UDP": 4, "TLS": 6, "HTTP": 7}
 
 
 def draw(ladder):
@@ -74,7 +75,8 @@ def _row(sheet, ladder, at, lanes, y):
     sheet.text(54, y - 3, ladder.number(at), 10, palette.SOFT, "right", mono=True)
     if ladder.times:
         sheet.text(134, y - 3, clock(frame.time - ladder.frames[0].time), 9, palette.SOFT, "right", mono=True)
-    colour = palette.LAYER[LAYER_OF.get(row.protocol, 2)]
+    protocol = known(row.protocol)
+    colour = palette.LAYER[protocol.layer] if protocol else palette.FAINT  # a word that no protocol has: no layer's colour
     sheet.box(146, y - 17, 52, 19, fill=colour, radius=4, order=2)
     sheet.text(172, y - 3, row.protocol, 9, palette.ink_on(colour), "center")
     _ports(sheet, ladder, frame, lanes, y)

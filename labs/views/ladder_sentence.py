@@ -1,13 +1,12 @@
 """The one sentence under a ladder, computed from its rows."""
 
 from labs.decode.headers import ACK, FIN, RST, SYN
+from labs.decode.protocol import known
 
 from . import escape
 from .view import count
 
 __all__ = ["tell", "tell_messages"]
-
-_NOUNS = {"ARP": "ARP message", "UDP": "UDP datagram", "ICMP": "ICMP message", "ICMPv6": "ICMPv6 message"}
 
 
 class _Connection:
@@ -61,7 +60,7 @@ def tell(rows, hosts):
     for row in rows:
         frame = row.frame
         if row.connection is None:
-            others.setdefault(_NOUNS.get(frame.protocol, f"{frame.protocol} frame"), []).append(frame.wire)
+            others.setdefault(_noun(row.protocol), []).append(frame.wire)
             continue
         connection = connections.get(row.connection[1:])
         if connection is None:
@@ -72,6 +71,11 @@ def tell(rows, hosts):
     parts += _one(*connections.values()) if len(connections) == 1 else _many(list(connections.values())) if connections else []
     text = ", ".join(parts)
     return f"{text[:1].upper()}{text[1:]}: {_frames(rows, hosts)}."
+
+
+def _noun(protocol):
+    known_one = known(protocol)
+    return known_one.noun if known_one and known_one.noun else f"{protocol} frame"
 
 
 def tell_messages(rows, hosts):

@@ -4,21 +4,11 @@ A kernel picks the port of a new client from the ephemeral range (Linux: net.ipv
 number says nothing and differs in every run.  Names gives each such port a letter, per host, in order of appearance.
 """
 
+from labs.decode.reading import EPHEMERAL, letters
+
 from . import escape
 
-__all__ = ["EPHEMERAL", "Names", "letters"]
-
-EPHEMERAL = range(32768, 61000)  # Linux's default; RFC 6335 §6 would begin at 49152
-
-
-def letters(index):
-    """0 → "A", 25 → "Z", 26 → "AA", as columns of a spreadsheet."""
-    text = ""
-    index += 1
-    while index:
-        index, rest = divmod(index - 1, 26)
-        text = chr(65 + rest) + text
-    return text
+__all__ = ["Names"]
 
 
 class Names:

@@ -16,8 +16,11 @@ from types import SimpleNamespace
 
 from labs.captures.frame import Frame
 from labs.captures.stream import streams
-from labs.decode.http2 import frames as http2_frames
+from labs.decode.conversation import conversation
+from labs.decode.fields import DecodeError
+from labs.decode.http2 import Http2Frame
 from labs.decode.peel import peel, peel_application
+from labs.decode.protocol import Unit
 from labs.decode.tls import begins, decode, tail, tail12
 from labs.decode.tls_handshake import inside
 from labs.decode.tls_names import CONTENT_TYPES, GROUPS, SUITES, VERSIONS, called
@@ -125,19 +128,28 @@ class Session(Records):
     def _open(self, sender):
         return [r for r in self.records if r.sender == sender and r.content_type == 23 and r.plaintext is not None]
 
-    def http2(self):
+    def units(self) -> list[tuple[int, Unit]]:
+        """What the programs said inside, in whatever protocol (ALPN says it): [(number of the frame that brought it, Unit), …].
+
+        One that is spread over several records has the number of the first.
+        """
+        found, hosts = [], dict(zip(SIDES, (self.client, self.server)))
+        ends = {side: list(accumulate(len(record.plaintext) for record in self._open(host))) for side, host in hosts.items()}
+        for unit in conversation(*map(self.plaintext, hosts.values()), handed_over_by=("ALPN", self.alpn)):
+            record = self._open(hosts[unit.side])[bisect_right(ends[unit.side], unit.offset)]
+            found.append((record.frames[-1], unit))
+        return sorted(found, key=lambda pair: pair[0])
+
+    def http2(self) -> list[tuple[int, Http2Frame]]:
         """The HTTP/2 frames inside, as they came: [(number of the captured frame that brought it, Http2Frame), …].
 
-        A frame that is spread over several records has the number of the first.  Raises DecodeError where the client speaks
-        something else.  RFC 9113 §4.
+        Raises DecodeError where the client speaks something else.  RFC 9113 §4.
         """
-        found = []
-        for side, host in zip(SIDES, (self.client, self.server)):
-            records = self._open(host)
-            ends = list(accumulate(len(record.plaintext) for record in records))
-            for frame in http2_frames(self.plaintext(host), side):
-                found.append((records[bisect_right(ends, frame.offset)].frames[-1], frame))
-        return sorted(found, key=lambda pair: pair[0])
+        said = self.units()
+        for _, unit in said:
+            if not isinstance(unit.detail, Http2Frame):
+                raise DecodeError(f"expected HTTP/2 inside this connection, got {unit.protocol}: {unit.words}")
+        return [(number, unit.detail) for number, unit in said]
 
     def __len__(self):
         return len(self.records)
@@ -231,13 +243,6 @@ class SessionRecord:
         """The record's bytes, each with the field that it belongs to: what is encrypted bears the name of what it hides."""
         plain = (self.inner, self.plaintext) if self.encrypted and self.content_type == 23 else (0, b"")
         return RecordBytes(self.raw, *self._both(), self.origin, plain)
-
-    def plain(self):
-        """The bytes that were encrypted, in the clear, each with its field."""
-        opened = self._opened
-        text = opened.plaintext or b""
-        layers = peel_application(text) if opened.content_type == 23 else inside(opened.content_type, text, 0, self._version)
-        return RecordBytes(text, layers, (), self.origin)
 
     def __repr__(self):
         return f"record {self.number}, {self.sender}: {self.wire_type}" + (

@@ -40,6 +40,23 @@ class Reader:
         self._add(name, value, text, meaning, size, varies)
         return value
 
+    def bits(self, size, *parts):
+        """`size` bytes cut into fields of some bits each, as in the figures of the RFCs: (name, bits, meaning), …; the numbers.
+
+        A meaning is a text, or a function or a dict that gives it for the value.
+        """
+        need(self.at, self.end, size, parts[0][0])
+        word, first, values = int.from_bytes(self.raw[self.at : self.at + size], "big"), 0, []
+        for name, wide, meaning in parts:
+            value = word >> (8 * size - first - wide) & (1 << wide) - 1
+            meaning = meaning.get(value, "") if isinstance(meaning, dict) else meaning(value) if callable(meaning) else meaning
+            at, bit = self.at + first // 8, first % 8
+            self.fields.append(Field(name, value, str(value), meaning, at, (bit + wide + 7) // 8, self.see, bits=(bit, wide)))
+            values.append(value)
+            first += wide
+        self.at += size
+        return values
+
     def data(self, name, size, text=None, meaning="", varies=False, value=None):
         """`size` bytes as they are; none make no field."""
         need(self.at, self.end, size, name)
