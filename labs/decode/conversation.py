@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from labs.decode import protocols  # noqa: F401  (makes them known)
 from labs.decode.protocol import PROTOCOLS, Protocol, Unit, carried
+from labs.decode.reading import amount
 
 __all__ = ["conversation"]
 

@@ -23,7 +23,8 @@ TYPES = {
 CLASSES = {1: "IN", 3: "CH", 4: "HS", 254: "NONE", 255: "ANY"}
 SECTIONS = {"Question": "QD", "Answer": "AN", "Authority": "NS", "Additional": "AR"}
 SOA = ("Serial", "Refresh", "Retry", "Expire", "Minimum")
-TELLING = {f"Answer {what}" for what in ("Address", "NS", "CNAME", "PTR", "MX", "TXT", "SOA")}
+TELLING = {f"Answer {what}" for what in ("A", "AAAA", "NS", "CNAME", "PTR", "MX", "TXT", "SOA")}
+LABELS = 127  # in a name of 255 bytes; more pointers than that lead nowhere new
 SHOWN = 3  # records of an answer that fit on a line
 
 
@@ -103,9 +104,9 @@ def _record(r: Reader, start: int, section: str) -> None:
 
 def _data(r: Reader, kind: int, section: str, start: int) -> None:
     if kind == 1 and r.left == 4:
-        _address(r, f"{section} Address", IPv4Address, 4, "RFC 1035 §3.4.1")
+        _address(r, f"{section} A", IPv4Address, 4, "RFC 1035 §3.4.1")
     elif kind == 28 and r.left == 16:
-        _address(r, f"{section} Address", IPv6Address, 16, "RFC 3596 §2.2")
+        _address(r, f"{section} AAAA", IPv6Address, 16, "RFC 3596 §2.2")
     elif kind in (2, 5, 12):
         r.see = "RFC 1035 §3.3"
         _name(r, f"{section} {TYPES[kind]}", start)
@@ -150,7 +151,7 @@ def _name(r: Reader, field: str, start: int, meaning: str = "") -> None:
 def name_at(raw: bytes, at: int, end: int, start: int) -> tuple[str, int, int | None]:
     """The name at `at`, the bytes that it takes there, and where its pointer leads, counted from `start`."""
     labels, here, size, pointer, before, total = [], at, 0, None, at, 1
-    while True:
+    for _ in range(2 * LABELS):
         need(here, end, 1, "a label of a domain name")
         length = raw[here]
         if length >= 0xC0:
@@ -171,6 +172,7 @@ def name_at(raw: bytes, at: int, end: int, start: int) -> tuple[str, int, int | 
                 raise DecodeError("a domain name has up to 255 bytes (RFC 1035 §3.1); a longer one came. It is forged.")
         else:
             return ".".join(map(_label, labels)) or ".", size if pointer is not None else here + 1 - at, pointer
+    raise DecodeError(f"a name has up to {LABELS} labels; so many pointers came that it is forged.")
 
 
 def _label(data: bytes) -> str:

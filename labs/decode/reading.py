@@ -23,7 +23,7 @@ SERVICES = {
 def need(at: int, end: int, size: int, what: str) -> None:
     """Raise DecodeError unless `size` bytes stand between `at` and `end`."""
     if end - at < size:
-        raise DecodeError(f"{what} takes {size} bytes; {max(end - at, 0)} came. The frame is cut short, or a length is wrong.")
+        raise DecodeError(f"{what} takes {amount(size)}; {max(end - at, 0)} came. The frame is cut short, or a length is wrong.")
 
 
 def preview(data: bytes, limit: int = 32) -> str:

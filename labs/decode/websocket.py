@@ -145,12 +145,13 @@ def _payload(r: Reader, name: str, value: object, text: str, size: int, meaning:
 
 def units(up: bytes, down: bytes, ended: bool = True) -> tuple[list[Unit], tuple[str, str], int, int]:
     """The frames of both sides."""
-    found = [
-        Unit("WebSocket", side, frame.offset, frame.header + len(frame.payload), str(frame), detail=frame)
-        for side, data in (("client", up), ("server", down))
-        for frame in frames(data)
-    ]
-    return found, ("", ""), len(up), len(down)
+    found, ends = [], []
+    for side, data in (("client", up), ("server", down)):
+        said = frames(data)
+        sizes = [frame.header + len(frame.payload) for frame in said]
+        found += [Unit("WebSocket", side, one.offset, size, str(one), detail=one) for one, size in zip(said, sizes)]
+        ends.append(sum(sizes))
+    return found, ("", ""), *ends
 
 
 PROTOCOLS = (

@@ -134,9 +134,10 @@ class Session(Records):
         One that is spread over several records has the number of the first.
         """
         found, hosts = [], dict(zip(SIDES, (self.client, self.server)))
-        ends = {side: list(accumulate(len(record.plaintext) for record in self._open(host))) for side, host in hosts.items()}
+        records = {side: self._open(host) for side, host in hosts.items()}
+        ends = {side: list(accumulate(len(record.plaintext) for record in some)) for side, some in records.items()}
         for unit in conversation(*map(self.plaintext, hosts.values()), handed_over_by=("ALPN", self.alpn)):
-            record = self._open(hosts[unit.side])[bisect_right(ends[unit.side], unit.offset)]
+            record = records[unit.side][bisect_right(ends[unit.side], unit.offset)]
             found.append((record.frames[-1], unit))
         return sorted(found, key=lambda pair: pair[0])
 
