@@ -120,7 +120,7 @@ class _Side:
 class Stream:
     """One TCP connection.  client (who opened it) and server: its Endpoints, and the names of its sides; frames: all of them."""
 
-    def __init__(self, client, server):
+    def __init__(self, client: Endpoint, server: Endpoint):
         self.client, self.server, self.frames = client, server, []
         self._sides, self._pieces = {"client": _Side(), "server": _Side()}, {}
 

@@ -7,6 +7,7 @@ from ipaddress import IPv4Address
 from struct import unpack_from
 
 from labs.decode.fields import Field, Layer
+from labs.decode.headers import Headers
 from labs.decode.protocol import Decoded, Protocol
 from labs.decode.reading import need
 
@@ -49,7 +50,7 @@ def _address(name, value, at, meaning):
     return Field(name, text, text, meaning, at, len(value), SEE)
 
 
-def words(frame, past=None, window: bool = False) -> tuple[str]:
+def words(frame: Headers, past: dict | None = None, window: bool = False) -> tuple[str]:
     """ "who has 10.0.0.2?", "10.0.0.2 is at 02:00:00:00:00:02"."""
     if frame.arp_op is None:
         return ("header cut off",)

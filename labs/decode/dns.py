@@ -7,6 +7,7 @@ of the message where the same labels stand (RFC 1035 §4.1.4).  A forged one cou
 from ipaddress import IPv4Address, IPv6Address
 
 from labs.decode.fields import DecodeError, Field, Layer
+from labs.decode.headers import Headers
 from labs.decode.protocol import Decoded, Protocol, Unit
 from labs.decode.reader import Reader
 from labs.decode.reading import need, preview
@@ -202,7 +203,7 @@ def told(layer: Layer) -> str:
     return f"answer {', '.join(said[:SHOWN])}" + (f" and {len(said) - SHOWN} more" if said[SHOWN:] else "") + more
 
 
-def words(frame, past=None, window: bool = False) -> tuple[str, str]:
+def words(frame: Headers, past: dict | None = None, window: bool = False) -> tuple[str, str]:
     """What a ladder writes beside a datagram that carries a message."""
     head, _, rest = told(message(frame.payload)).partition("  ")
     return head, rest

@@ -4,6 +4,7 @@ Preamble and frame check sequence never reach a capture: the card adds and remov
 """
 
 from labs.decode.fields import Field, Layer
+from labs.decode.headers import Headers
 from labs.decode.protocol import Decoded, Protocol
 from labs.decode.reading import amount, need
 
@@ -56,7 +57,7 @@ def _ethertype(raw, at):
     return Field("EtherType", kind, f"0x{kind:04x}", meaning, at, 2, SEE), name
 
 
-def words(frame, past=None, window: bool = False) -> tuple[str, ...]:
+def words(frame: Headers, past: dict | None = None, window: bool = False) -> tuple[str, ...]:
     """What can be said of a frame whose content nobody reads: its type and size."""
     raw = frame.raw
     if len(raw) < 14:

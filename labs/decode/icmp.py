@@ -8,6 +8,7 @@ from struct import unpack_from
 
 from labs.decode.checksum import verdict
 from labs.decode.fields import Field, Layer
+from labs.decode.headers import Headers
 from labs.decode.protocol import Decoded, Protocol
 from labs.decode.reading import amount, need
 
@@ -114,7 +115,7 @@ SAID = {0: "echo reply", 8: "echo request"}  # on a ladder; the others as in TYP
 UNREACHABLE = {0: "network", 1: "host", 2: "protocol", 3: "port", 13: "administratively prohibited"}  # RFC 1812 §5.2.7.1
 
 
-def words(frame, past=None, window: bool = False) -> tuple[str, ...]:
+def words(frame: Headers, past: dict | None = None, window: bool = False) -> tuple[str, ...]:
     """ "echo request  seq 1  56 bytes", "port unreachable", "fragmentation needed  next MTU 1400"."""
     kind, code = frame.icmp_type, frame.icmp_code
     if kind == 3 and code == 4:
@@ -125,7 +126,7 @@ def words(frame, past=None, window: bool = False) -> tuple[str, ...]:
     return echo_words(frame, SAID.get(kind) or (TYPES[kind].lower() if kind in (3, 5, 11, 12) else ""))
 
 
-def echo_words(frame, name: str) -> tuple[str, ...]:
+def echo_words(frame: Headers, name: str) -> tuple[str, ...]:
     """The name of a message's type, and of an echo its number and size; both ICMPs are alike in this."""
     if frame.icmp_type is None:
         return ("header cut off",)
@@ -135,7 +136,7 @@ def echo_words(frame, name: str) -> tuple[str, ...]:
     return (name or f"type {frame.icmp_type}, code {frame.icmp_code}",)
 
 
-def bytes_6_and_7(frame) -> int | None:
+def bytes_6_and_7(frame: Headers) -> int | None:
     """The number in the second half of a header's last word, None if it is cut off."""
     at, raw = frame.payload_at - 8, frame.raw
     return int.from_bytes(raw[at + 6 : at + 8], "big") if at >= 0 and len(raw) >= at + 8 else None

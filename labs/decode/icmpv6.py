@@ -5,6 +5,7 @@ from struct import unpack_from
 
 from labs.decode.checksum import transport_verdict
 from labs.decode.fields import Field, Layer
+from labs.decode.headers import Headers
 from labs.decode.icmp import echo_words
 from labs.decode.protocol import Decoded, Protocol
 from labs.decode.reading import need, preview
@@ -146,7 +147,7 @@ def _address(name, raw, at):
 SAID = (1, 2, 3, 128, 129, 133, 134, 135, 136)  # types whose names a ladder says
 
 
-def words(frame, past=None, window: bool = False) -> tuple[str, ...]:
+def words(frame: Headers, past: dict | None = None, window: bool = False) -> tuple[str, ...]:
     """ "neighbor solicitation", "echo request  seq 1  56 bytes"."""
     kind = frame.icmp_type
     return echo_words(frame, TYPES[kind].lower() if kind in SAID else "multicast listener report" if kind == 143 else "")

@@ -6,6 +6,7 @@ from struct import unpack_from
 from labs.decode.checksum import verdict
 from labs.decode.ethernet import words as ethernet_words
 from labs.decode.fields import DecodeError, Field, Layer
+from labs.decode.headers import Headers
 from labs.decode.protocol import Decoded, Protocol
 from labs.decode.reading import amount, need
 
@@ -102,7 +103,7 @@ def _options(raw, at, end):
     return fields, ""
 
 
-def words(frame, past=None, window: bool = False) -> tuple[str, ...]:
+def words(frame: Headers, past: dict | None = None, window: bool = False) -> tuple[str, ...]:
     """What can be said of a packet whose content nobody reads, or of a later fragment."""
     if len(frame.raw) < 34:
         return ethernet_words(frame)

@@ -8,6 +8,7 @@ from struct import unpack_from
 
 from labs.decode.ethernet import words as ethernet_words
 from labs.decode.fields import DecodeError, Field, Layer
+from labs.decode.headers import Headers
 from labs.decode.ipv4 import CARRIED, ECN
 from labs.decode.protocol import Decoded, Protocol
 from labs.decode.reading import need, preview
@@ -155,7 +156,7 @@ def _address(name, raw, at):
     return Field(name, str(address), str(address), meaning, at, 16, SEE)
 
 
-def words(frame, past=None, window: bool = False) -> tuple[str, ...]:
+def words(frame: Headers, past: dict | None = None, window: bool = False) -> tuple[str, ...]:
     """What can be said of a packet whose content nobody reads, or of a later fragment."""
     return (f"next header {frame.raw[20]}",) if len(frame.raw) >= 54 else ethernet_words(frame)
 

@@ -61,7 +61,17 @@ def port_meaning(port: int) -> str:
     return SERVICES.get(port, "ephemeral: chosen by the client's kernel" if port in EPHEMERAL else "")
 
 
-def data_layer(raw: bytes, at: int, end: int, number: int, name="Data", meaning="", see="", error="", varies=False) -> Layer:
+def data_layer(
+    raw: bytes,
+    at: int,
+    end: int,
+    number: int,
+    name: str = "Data",
+    meaning: str = "",
+    see: str = "",
+    error: str = "",
+    varies: bool = False,
+) -> Layer:
     """Bytes that have no header of their own: one layer of one field."""
     count = end - at
     meaning = meaning or amount(count)

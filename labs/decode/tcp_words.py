@@ -5,7 +5,7 @@ begins in the middle of a connection, the first number seen becomes 1.  To call 
 was sent before, so each direction of each connection on each wire has a `Side`.
 """
 
-from labs.decode.headers import ACK, FIN, RST, SYN, flag_names
+from labs.decode.headers import ACK, FIN, RST, SYN, Headers, flag_names
 from labs.decode.reading import amount
 
 __all__ = ["FLAG_NAMES", "Side", "words"]
@@ -19,17 +19,17 @@ class Side:
 
     __slots__ = ("base", "next", "acked", "window", "scale", "holes")
 
-    def __init__(self, base, following):
+    def __init__(self, base: int, following: int):
         self.base, self.next = base, following  # `base` is the number that is shown as 0
         self.acked = self.window = self.scale = None  # the last acknowledgement and window that this side sent
         self.holes = []  # [from, to) not seen yet although later bytes were
 
-    def relative(self, number):
+    def relative(self, number: int) -> int:
         """The number counted from this side's first, as a small number even if it is a little below it."""
         value = (number - self.base) % _FULL
         return value if value < _HALF else value - _FULL
 
-    def sent_before(self, seq, length):
+    def sent_before(self, seq: int, length: int) -> bool | None:
         """Note `length` numbers sent from `seq` on; True if these were all sent before, None if they fill a hole."""
         ahead = (seq - self.next) % _FULL
         if ahead < _HALF:
@@ -49,7 +49,7 @@ class Side:
         return True
 
 
-def words(frame, sides: dict, window: bool = False) -> tuple:
+def words(frame: Headers, sides: dict, window: bool = False) -> tuple:
     """(flags, numbers, what stands out, the connection, whether nothing in it is new) of a segment; `sides`: what went before."""
     flags, seq, again = frame.flags, frame.seq, False
     if seq is None:

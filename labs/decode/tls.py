@@ -128,7 +128,7 @@ def decrypt(keylog_text: str, client_bytes: bytes, server_bytes: bytes) -> list[
     return opened
 
 
-def tail(plain, at: int) -> Layer:
+def tail(plain: Plain, at: int) -> Layer:
     """What follows the plaintext in an opened record, as a layer to lay over it; `at`: where the record's body begins.
 
     One byte of true content type and 16 of authentication tag.  Padding (RFC 8446 §5.4), which few use, is not counted.
@@ -144,7 +144,7 @@ def tail(plain, at: int) -> Layer:
     return Layer("TLS tail", 6, fields, end, 17, 17)
 
 
-def tail12(plain, at: int) -> tuple[Layer, ...]:
+def tail12(plain: Plain, at: int) -> tuple[Layer, ...]:
     """The same for TLS 1.2: the tag behind the plaintext and, in front of it, GCM's part of the nonce (RFC 5288 §3), if any."""
     end, before = at + len(plain.plaintext), at - 5
     tag = Field(

@@ -107,12 +107,12 @@ def _suites():
 SUITES = _suites()  # number → Suite
 
 
-def is_grease(number):
+def is_grease(number: int) -> bool:
     """True for values that mean nothing and are offered so that peers learn to skip what they do not know (RFC 8701)."""
     return number & 0x0F0F == 0x0A0A and number >> 8 == number & 0xFF
 
 
-def called(number, names, size=2):
+def called(number: int, names: dict, size: int = 2) -> str:
     """The name of a number, or the number: called(0x1301, SUITES) → "TLS_AES_128_GCM_SHA256"."""
     name = names.get(number)
     if name is not None:

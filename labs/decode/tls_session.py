@@ -49,7 +49,7 @@ class Connection:
     suite: int | None = None
 
 
-def open_streams(keylog, client_bytes, server_bytes):
+def open_streams(keylog: str, client_bytes: bytes, server_bytes: bytes) -> Connection:
     """The Connection that these two streams are.  Never raises for what they or the key log hold."""
     found, streams = Connection(), {"client": bytes(client_bytes), "server": bytes(server_bytes)}
     cut = {}

@@ -4,6 +4,7 @@ from struct import unpack_from
 
 from labs.decode.checksum import transport_verdict
 from labs.decode.fields import DecodeError, Field, Layer
+from labs.decode.headers import Headers
 from labs.decode.protocol import Decoded, Protocol
 from labs.decode.reading import EPHEMERAL, amount, need, port_meaning
 
@@ -34,7 +35,7 @@ def decode(raw: bytes, at: int, end: int, below: tuple[Layer, ...] = ()) -> Deco
     return Layer("UDP", 4, fields, at, 8, stop - at), "Application", at + 8, stop
 
 
-def words(frame, past=None, window: bool = False) -> tuple[str]:
+def words(frame: Headers, past: dict | None = None, window: bool = False) -> tuple[str]:
     """How much it carries."""
     return ("header cut off" if frame.sport is None else amount(frame.payload_length),)
 

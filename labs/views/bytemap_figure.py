@@ -1,7 +1,16 @@
 """How a byte map is drawn: sixteen cells a row, a field's cells joined, its name beneath its bytes."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from . import escape, palette
 from .draw import Sheet
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from .bytemap import ByteMap
 
 __all__ = ["draw"]
 
@@ -10,7 +19,7 @@ CELL, ROW = 62, 58  # pixels
 LEFT, TOP, BOTTOM = 62, 84, 36
 
 
-def draw(view):
+def draw(view: ByteMap) -> Figure:
     """The figure of a `ByteMap`."""
     size = min(len(view.raw), getattr(view, "most", MOST))
     rows = max(-(-size // ACROSS), 1)

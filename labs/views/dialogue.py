@@ -4,13 +4,19 @@ A ladder has an arrow for every frame; here an arrow is a whole message (of HTTP
 many frames carried it, and time runs downwards without gaps: a server that is silent for half a second leaves that much room.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from itertools import groupby
+from typing import TYPE_CHECKING
 
 from labs.captures.stream import streams
 
 from . import escape
 from .view import View, count
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["Dialogue", "Said"]
 
@@ -27,12 +33,12 @@ class Said:
     arrived: int | None  # None: the wire lost it
 
     @property
-    def end(self):
+    def end(self) -> str:
         """ "client → server", or the host alone."""
         return f"{self.host} → {self.other}" if self.other else self.host
 
     @property
-    def lost(self):
+    def lost(self) -> bool:
         return self.arrived is None
 
 
@@ -43,7 +49,7 @@ class Dialogue(View):
     The picture has the times; the text has the order.  Bodies are shown as far as they are one short line.
     """
 
-    def __init__(self, *columns):
+    def __init__(self, *columns: tuple):
         if not columns or not all(isinstance(column, tuple) and len(column) in (2, 3) for column in columns):
             raise TypeError("expected conversations as (title, capture) or (title, capture, {words: (host, nanoseconds)})")
         self.titles = [escape.plain(title, 80) for title, *_ in columns]
@@ -52,7 +58,7 @@ class Dialogue(View):
         self.origin = next((capture.origin for _, capture, *_ in columns if getattr(capture, "origin", "")), "")
         self.missed = sum(getattr(capture, "missed", 0) for _, capture, *_ in columns)
 
-    def summary(self):
+    def summary(self) -> str:
         """How often each client asked, and how many of the answers came."""
         told = []
         for title, rows in zip(self.titles, self.columns):
@@ -64,7 +70,7 @@ class Dialogue(View):
         return f"{'; '.join(told)}."
 
     @property
-    def text(self):
+    def text(self) -> str:
         """Who said what, in order, a table for each conversation; what is said several times in a row stands once.  No times."""
         out = []
         for title, rows in zip(self.titles, self.columns):
@@ -78,7 +84,7 @@ class Dialogue(View):
                 out.append("  Nobody said anything.")
         return "\n".join(out[1:])
 
-    def figure(self):
+    def figure(self) -> Figure:
         """The conversations as a matplotlib Figure."""
         from .dialogue_figure import draw
 

@@ -5,6 +5,7 @@ The words are those of the frame's protocol (`words` in labs.decode.protocol).
 
 from collections.abc import Iterable, Sequence
 
+from labs.captures.frame import Frame
 from labs.decode import protocols  # noqa: F401  (makes them known)
 from labs.decode.headers import Headers
 from labs.decode.protocol import PROTOCOLS, carried
@@ -22,10 +23,12 @@ class Row:
 
     __slots__ = ("frame", "protocol", "head", "rest", "marks", "connection", "again")
 
-    def __init__(self, frame):
+    def __init__(self, frame: Frame):
         self.frame, self.protocol = frame, frame.protocol
 
-    def say(self, head: str, rest: str = "", marks: Sequence[str] = (), connection: tuple | None = None, again: bool = False):
+    def say(
+        self, head: str, rest: str = "", marks: Sequence[str] = (), connection: tuple | None = None, again: bool = False
+    ) -> None:
         """Take what a protocol's `words` tell.  connection: (wire, address, port, address, port), as its first frame had it;
         again: the frame carries nothing that its sender had not sent before."""
         self.head, self.rest, self.marks, self.connection, self.again = head, rest, marks, connection, again
@@ -78,7 +81,7 @@ def describe(frames: Iterable[Headers], window: bool = False, sides: dict | None
 def difference(frame: Headers, raw: bytes) -> str:
     """What a rewritten copy says differently, in a few words: "RST, ACK", "window 0"; otherwise which bytes changed."""
     after, told = Headers(raw), []
-    if after.flags != frame.flags and after.protocol == "TCP":
+    if after.flags != frame.flags and after.window is not None:
         told.append(FLAG_NAMES[after.flags])
     for name in ("src", "dst", "sport", "dport", "ttl", "window", "mss"):
         value = getattr(after, name)

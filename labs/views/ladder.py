@@ -1,12 +1,21 @@
 """A capture as a ladder: hosts side by side, time downwards, an arrow for every frame.  Built in chapter 09-osi-model."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from labs.captures.frame import Frame
 from labs.decode.reading import EPHEMERAL
 
 from . import escape
-from .frame_words import describe
+from .frame_words import Row, describe
 from .ladder_sentence import tell, tell_messages
 from .names import Names
 from .view import View
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["Ladder", "one_line"]
 
@@ -22,7 +31,15 @@ class Ladder(View):
             messages instead of segments; labs.captures.said(cap) is one
     """
 
-    def __init__(self, cap, title=None, limit=40, window=False, times=True, say=None):
+    def __init__(
+        self,
+        cap: Iterable[Frame],
+        title: str | None = None,
+        limit: int | None = 40,
+        window: bool = False,
+        times: bool = True,
+        say: Callable[[Frame], tuple[str, str] | None] | None = None,
+    ):
         if limit is not None and limit < 2:
             raise ValueError(f"limit has to be 2 or more rows, or None for all; it is {limit!r}")
         self.rows = describe(list(cap), window)
@@ -36,24 +53,24 @@ class Ladder(View):
         self._ends = [(self.names.source(frame), self.names.target(frame)) for frame in self.frames]
         self._hops = len({frame.wire for frame in self.frames}) > 1
 
-    def summary(self):
+    def summary(self) -> str:
         """The story of the capture in one sentence."""
         return tell_messages(self.rows, self.hosts) if self._messages else tell(self.rows, self.hosts)
 
-    def number(self, at):
+    def number(self, at: int) -> str:
         """What row `at` is called: the frame's number, or the message's."""
         return str(at + 1 if self._messages else self.frames[at].number)
 
     @property
-    def unit(self):
+    def unit(self) -> str:
         return "message" if self._messages else "frame"
 
-    def told(self, row):
+    def told(self, row: Row) -> list[str]:
         """What stands out about a row: the sender has no card here, TCP repeats itself, the wire did something."""
         injected = [] if row.frame.sender in self.hosts else ["put on the wire by hand"]
         return [*injected, *row.marks, *row.fate()]
 
-    def shown(self, limit):
+    def shown(self, limit: int | None) -> list[int | None]:
         """Indices of the rows to show; None stands for the gap."""
         total = len(self.rows)
         if limit is None or total <= limit:
@@ -61,7 +78,7 @@ class Ladder(View):
         return [*range((limit + 1) // 2), None, *range(total - limit // 2, total)]
 
     @property
-    def text(self):
+    def text(self) -> str:
         """One line a frame: number, the hop if there are several wires, who to whom, protocol, label, [what stands out]."""
         heading = [self.title, ""] if self.title else []
         if not self.rows:
@@ -87,7 +104,7 @@ class Ladder(View):
             out.insert(shown.index(None), f"{'…':>{number}}  {gap:,} {self.unit}{'s' * (gap != 1)} not shown …")
         return "\n".join([*heading, *out])
 
-    def figure(self):
+    def figure(self) -> Figure:
         """The ladder as a matplotlib Figure."""
         from .ladder_figure import draw
 
@@ -110,7 +127,7 @@ def _hop(frame):
     return f"{escape.plain(frame.sender or '?', 40)} → {escape.plain(', '.join(receivers), 80) or '…'}"
 
 
-def one_line(frame):
+def one_line(frame: Frame) -> str:
     """A single frame in one line.  Without the frames before it nothing can be counted from: no letters, no relative numbers."""
     names = Names(getattr(frame, "names", None) or {})
     row = describe([frame])[0]

@@ -1,9 +1,20 @@
 """How a ladder is drawn: lanes, arrows, labels, and what stands out in the right margin."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 from labs.decode.protocol import known
 
 from . import escape, palette
 from .draw import WIDTH, Sheet
+from .frame_words import Row
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from .ladder import Ladder
 
 __all__ = ["arrow_row", "clock", "draw"]
 
@@ -15,7 +26,7 @@ VISIBLE = 1_000_000  # ns: a longer delay on the wire makes the arrow fall
 WARM = "#FCEFEA"  # the band behind a frame that something happened to
 
 
-def draw(ladder):
+def draw(ladder: Ladder) -> Figure:
     """The figure of a `Ladder`."""
     shown = ladder.shown(min(ladder.limit or ROWS_DRAWN, ROWS_DRAWN))
     top = 92 if ladder.title else 62
@@ -52,7 +63,7 @@ def draw(ladder):
     return sheet.figure
 
 
-def lanes_of(hosts, left, right):
+def lanes_of(hosts: Sequence[str], left: float, right: float) -> dict[str, float]:
     """{host: x}, from left to right."""
     step = (right - left) / max(len(hosts) - 1, 1)
     return {host: left + index * step for index, host in enumerate(hosts)}
@@ -106,7 +117,7 @@ def _ports(sheet, ladder, frame, lanes, y):
         sheet.text(x + (-8 if left else 8), y + 4, words, 9, palette.SOFT, "right" if left else "left", mono=True, order=6)
 
 
-def arrow_row(sheet, row, lanes, y, aim=None):
+def arrow_row(sheet: Sheet, row: Row, lanes: dict[str, float], y: float, aim: float | None = None) -> bool:
     """Draw the frame's arrows and label at height `y`.  Returns True if its fate could be written beside the arrow's end."""
     frame = row.frame
     index = list(lanes).index(frame.sender) if frame.sender in lanes else None
@@ -194,7 +205,7 @@ def _label(sheet, row, tail, far, y, hides_lanes):
         sheet.text(x + bold + gap, y, rest, size, ground=ground)
 
 
-def clock(nanoseconds):
+def clock(nanoseconds: int) -> str:
     """A time since the first frame, in the unit that suits it: "0", "137 µs", "1.10 ms", "2.004 s"."""
     value, sign = abs(nanoseconds), "−" if nanoseconds < 0 else ""
     if value == 0:

@@ -1,9 +1,12 @@
 """The one sentence under a ladder, computed from its rows."""
 
+from collections.abc import Sequence
+
 from labs.decode.headers import ACK, FIN, RST, SYN
 from labs.decode.protocol import known
 
 from . import escape
+from .frame_words import Row
 from .view import count
 
 __all__ = ["tell", "tell_messages"]
@@ -52,7 +55,7 @@ class _Connection:
         return f"{escape.plain(self.ended[0], 40) or 'one side'} closes" if self.ended else ""
 
 
-def tell(rows, hosts):
+def tell(rows: list[Row], hosts: Sequence[str]) -> str:
     """ "Three-way handshake, 2 data segments (1,200 bytes): 7 frames between client and server, none lost." """
     if not rows:
         return "No frames were captured."
@@ -78,7 +81,7 @@ def _noun(protocol):
     return known_one.noun if known_one and known_one.noun else f"{protocol} frame"
 
 
-def tell_messages(rows, hosts):
+def tell_messages(rows: list[Row], hosts: Sequence[str]) -> str:
     """ "6 messages, HTTP on wires 0 and 2, TLS on wire 1: …", for a ladder whose rows were reworded."""
     if not rows:
         return "No frame of this capture has anything to say here."

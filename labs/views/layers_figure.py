@@ -1,8 +1,17 @@
 """How a peeled frame is drawn: bars that stand inside each other, and below them a column of fields for each layer."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from . import escape, palette
 from .draw import WIDTH, Sheet, measure
 from .spans import depths, worded
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from .layers import Layers
 
 __all__ = ["draw"]
 
@@ -14,7 +23,7 @@ DATA = 220  # a longer value without a meaning is data; the start of it is enoug
 WORDS = 280  # room for meanings beside the values, where there is more than one column
 
 
-def draw(view):
+def draw(view: Layers) -> Figure:
     """The figure of `Layers`."""
     layers = [*view.layers, *view.extra]
     nested = depths(layers)

@@ -9,15 +9,18 @@ It puts the TCP streams together from the frames (chapter 24-tcp-connection), cu
 (labs.decode.tls_session).  Chapter 16-tls is about it.
 """
 
+from __future__ import annotations
+
 from bisect import bisect_right
 from dataclasses import replace
 from itertools import accumulate
 from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 from labs.captures.frame import Frame
 from labs.captures.stream import streams
 from labs.decode.conversation import conversation
-from labs.decode.fields import DecodeError
+from labs.decode.fields import DecodeError, Layer
 from labs.decode.http2 import Http2Frame
 from labs.decode.peel import peel, peel_application
 from labs.decode.protocol import Unit
@@ -27,13 +30,16 @@ from labs.decode.tls_names import CONTENT_TYPES, GROUPS, SUITES, VERSIONS, calle
 from labs.decode.tls_session import open_streams
 from labs.views.tls_records import RecordBytes, RecordLayers, Records
 
+if TYPE_CHECKING:
+    from labs.captures.capture import Capture
+
 __all__ = ["Session", "SessionRecord", "tls"]
 
 TLS13 = 0x0304
 SIDES = ("client", "server")
 
 
-def tls(capture, keylog="", nth=1):
+def tls(capture: Capture, keylog: str = "", nth: int = 1) -> Session:
     """The `nth` TLS connection of a capture, as a Session; `keylog` is the text of an NSS key log (SSLKEYLOGFILE).
 
     What cannot be opened stays in the list and says why.  A capture without TLS gives a Session without records.
@@ -121,7 +127,7 @@ class Session(Records):
                         said["group"] = called(field.value, GROUPS)
         self.server_name, self.alpn, self.group = said["server_name"], said["alpn"], said["group"]
 
-    def plaintext(self, sender):
+    def plaintext(self, sender: str) -> bytes:
         """All application data of a host, as far as it is open: what its program wrote."""
         return b"".join(record.plaintext for record in self._open(sender))
 
@@ -161,7 +167,7 @@ class Session(Records):
     def __getitem__(self, index):
         return self.records[index]
 
-    def find(self, what, sender=None):
+    def find(self, what: str, sender: str | None = None) -> SessionRecord:
         """The first record that is, or holds, `what`: "ClientHello", "close_notify", "application data".  Else a LookupError."""
         for record in self.records:
             if what in record.what and sender in (None, record.sender):
@@ -194,28 +200,28 @@ class SessionRecord:
         return getattr(self._opened, name)
 
     @property
-    def header(self):
+    def header(self) -> bytes:
         """Its first five bytes."""
         return self.raw[:5]
 
     @property
-    def body(self):
+    def body(self) -> bytes:
         """What follows the header: encrypted, unless it is one of the first records."""
         return self.raw[5:]
 
     @property
-    def wire_type(self):
+    def wire_type(self) -> str:
         """The content type that everyone can read."""
         return called(self.type, CONTENT_TYPES, 1)
 
-    def outside(self):
+    def outside(self) -> tuple[Layer, ...]:
         """The record as layers, as far as one can read it without keys."""
         layer = decode(self.raw, 0, len(self.raw))[0]
         return (
             layer if self.encrypted or self.problem else replace(layer, fields=layer.fields[:3]),
         )  # its content is named by inside()
 
-    def inside(self):
+    def inside(self) -> tuple[Layer, ...]:
         """What was encrypted, or lies open: layers that lie over the record's body."""
         opened = self._opened
         if opened.plaintext is None:
@@ -236,11 +242,11 @@ class SessionRecord:
         """(layers of the bytes as they are, layers that lie over ciphertext)."""
         return (self.outside(), self.inside()) if self.encrypted else (self.outside() + self.inside(), ())
 
-    def layers(self):
+    def layers(self) -> RecordLayers:
         """The record, field by field."""
         return RecordLayers(self.raw, *self._both(), self.origin)
 
-    def bytes(self):
+    def bytes(self) -> RecordBytes:
         """The record's bytes, each with the field that it belongs to: what is encrypted bears the name of what it hides."""
         plain = (self.inner, self.plaintext) if self.encrypted and self.content_type == 23 else (0, b"")
         return RecordBytes(self.raw, *self._both(), self.origin, plain)
