@@ -37,9 +37,8 @@ def decode(raw: bytes, at: int, end: int, below: tuple[Layer, ...] = ()) -> Deco
     text = _text(line[0])
     if request:
         method, target, version = map(_text, line.groups())
-        fields = [
-            Field("Request Line", text, text, f"method {method}, target {target}, {version}", at, len(line[0]), "RFC 9112 §3")
-        ]
+        meaning = f"method {method}, target {target}, {version}"
+        fields = [Field("Request Line", text, text, meaning, at, len(line[0]), "RFC 9112 §3")]
     else:
         version, code, reason = (_text(part or b"") for part in line.groups())
         fields = [Field("Status Line", text, text, f"{version}, status {code}", at, len(line[0]), "RFC 9112 §4")]
@@ -63,9 +62,8 @@ def _field_line(raw, at, end):
         return Field("Empty Line", "", "", "end of the header section", at, len(line), "RFC 9112 §2.1"), True
     name, colon, value = line.partition(b":")
     if not colon or not re.fullmatch(TOKEN + rb"+", name):
-        return Field(
-            "Field Line", _text(line), _text(line), "malformed: a name and a colon belong here", at, len(line), "RFC 9112 §5"
-        ), False
+        meaning = "malformed: a name and a colon belong here"
+        return Field("Field Line", _text(line), _text(line), meaning, at, len(line), "RFC 9112 §5"), False
     name, value = _text(name), _text(value)
     return Field(name, value, value, "", at, len(line), "RFC 9112 §5", varies=name.lower() in VARIES), False
 

@@ -7,6 +7,7 @@ Frames are read by hyperframe, header blocks by hpack, the libraries that httpx 
 and the size of each header line in its block, is read here (RFC 7541 §5 and §6).  Built in 13-http-2; 07-sidecar-pattern uses it.
 """
 
+import re
 from dataclasses import dataclass, replace
 
 from labs.decode.fields import DecodeError
@@ -124,13 +125,8 @@ def _frame(data, at):
 
 def _kind(frame, number):
     name = type(frame).__name__
-    known = {
-        "WindowUpdateFrame": "WINDOW_UPDATE",
-        "PushPromiseFrame": "PUSH_PROMISE",
-        "RstStreamFrame": "RST_STREAM",
-        "GoAwayFrame": "GOAWAY",
-    }
-    return f"unknown type {number}" if name == "ExtensionFrame" else known.get(name, name.removesuffix("Frame").upper())
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name.removesuffix("Frame")).upper()  # WindowUpdateFrame → WINDOW_UPDATE
+    return f"unknown type {number}" if name == "ExtensionFrame" else words.replace("GO_AWAY", "GOAWAY")
 
 
 def _fields(frame, kind, payload):
@@ -193,9 +189,8 @@ class _Blocks:
 
     def end(self, found):
         if self.begin is not None:
-            found[self.begin] = replace(
-                found[self.begin], block=len(self.data), error="the rest of its header block is not in the capture"
-            )
+            problem = "the rest of its header block is not in the capture"
+            found[self.begin] = replace(found[self.begin], block=len(self.data), error=problem)
 
     def _decoded(self, frame):
         if self.broken:  # HPACK has state: after one block is lost, none can be read (RFC 7541 §2.2)
@@ -225,21 +220,16 @@ def representations(block: bytes) -> list[tuple[str, int, int]]:
         if first & 0xE0 == 0x20:  # §6.3: 001xxxxx, a new size for the table; no header line
             _, at = _integer(block, at, 5)
             continue
-        how, bits = (
-            ("literal, indexed from now on", 6)
-            if first & 0x40
-            else ("literal, never indexed", 4)
-            if first & 0x10
-            else ("literal", 4)
-        )
+        how, bits = ("literal, never indexed", 4) if first & 0x10 else ("literal", 4)  # §6.2.2 and §6.2.3
+        if first & 0x40:  # §6.2.1
+            how, bits = "literal, indexed from now on", 6
         index, at = _integer(block, at, bits)
         for _ in range(1 if index else 2):  # the value; the name, too, where no index gives it
             length, at = _integer(block, at, 7)
             at += length
         if at > len(block):
-            raise DecodeError(
-                f"a header line of {at - begin} bytes does not fit in the {len(block) - begin} that are left of its block"
-            )
+            left = len(block) - begin
+            raise DecodeError(f"a header line of {at - begin} bytes does not fit in the {left} that are left of its block")
         found.append((how, begin, at - begin))
     return found
 

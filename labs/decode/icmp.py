@@ -16,36 +16,17 @@ __all__ = ["PROTOCOLS", "decode", "words"]
 
 SEE = "RFC 792"
 TYPES = {
-    0: "Echo Reply",
-    3: "Destination Unreachable",
-    4: "Source Quench",
-    5: "Redirect",
-    8: "Echo",
-    9: "Router Advertisement",
-    10: "Router Solicitation",
-    11: "Time Exceeded",
-    12: "Parameter Problem",
-    13: "Timestamp",
-    14: "Timestamp Reply",
-}
+    0: "Echo Reply", 3: "Destination Unreachable", 4: "Source Quench", 5: "Redirect", 8: "Echo", 9: "Router Advertisement",
+    10: "Router Solicitation", 11: "Time Exceeded", 12: "Parameter Problem", 13: "Timestamp", 14: "Timestamp Reply",
+}  # fmt: skip
 CODES = {
-    (3, 0): "net unreachable",
-    (3, 1): "host unreachable",
-    (3, 2): "protocol unreachable",
-    (3, 3): "port unreachable",
-    (3, 4): "fragmentation needed and DF set",
-    (3, 5): "source route failed",
-    (3, 6): "destination network unknown",
-    (3, 7): "destination host unknown",
-    (3, 9): "network administratively prohibited",
-    (3, 10): "host administratively prohibited",
-    (3, 13): "communication administratively prohibited",
-    (5, 0): "redirect for the network",
-    (5, 1): "redirect for the host",
-    (11, 0): "time to live exceeded in transit",
-    (11, 1): "fragment reassembly time exceeded",
-    (12, 0): "pointer indicates the error",
-}
+    (3, 0): "net unreachable", (3, 1): "host unreachable", (3, 2): "protocol unreachable", (3, 3): "port unreachable",
+    (3, 4): "fragmentation needed and DF set", (3, 5): "source route failed", (3, 6): "destination network unknown",
+    (3, 7): "destination host unknown", (3, 9): "network administratively prohibited",
+    (3, 10): "host administratively prohibited", (3, 13): "communication administratively prohibited",
+    (5, 0): "redirect for the network", (5, 1): "redirect for the host", (11, 0): "time to live exceeded in transit",
+    (11, 1): "fragment reassembly time exceeded", (12, 0): "pointer indicates the error",
+}  # fmt: skip
 ERRORS = (3, 4, 5, 11, 12)  # these quote a packet
 ECHO = (0, 8)
 TIMESTAMPS = (13, 14)

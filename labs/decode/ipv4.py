@@ -16,14 +16,9 @@ SEE = "RFC 791 §3.1"
 CARRIED = {1: "ICMP", 4: "IPv4", 6: "TCP", 17: "UDP", 41: "IPv6", 58: "ICMPv6"}  # IANA, protocol numbers
 ECN = ("Not-ECT: no congestion marks wanted", "ECT(1)", "ECT(0)", "CE: congestion experienced")  # RFC 3168 §5
 OPTIONS = {
-    7: "Record Route",
-    68: "Internet Timestamp",
-    130: "Security",
-    131: "Loose Source Route",
-    136: "Stream ID",
-    137: "Strict Source Route",
-    148: "Router Alert",
-}
+    7: "Record Route", 68: "Internet Timestamp", 130: "Security", 131: "Loose Source Route", 136: "Stream ID",
+    137: "Strict Source Route", 148: "Router Alert",
+}  # fmt: skip
 
 
 def decode(raw: bytes, at: int, end: int, below: tuple[Layer, ...] = ()) -> Decoded:
@@ -88,9 +83,8 @@ def _options(raw, at, end):
         if kind == 0:
             fields.append(Field("End of Option List", 0, "", "option 0", at, 1, SEE))
             if at + 1 < end:
-                fields.append(
-                    Field("Padding", raw[at + 1 : end], raw[at + 1 : end].hex(" "), "to a whole word", at + 1, end - at - 1, SEE)
-                )
+                rest = raw[at + 1 : end]
+                fields.append(Field("Padding", rest, rest.hex(" "), "to a whole word", at + 1, len(rest), SEE))
             break
         length = 1 if kind == 1 else raw[at + 1] if at + 1 < end else 0
         if kind != 1 and (length < 2 or at + length > end):

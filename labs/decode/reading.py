@@ -8,16 +8,9 @@ __all__ = ["EPHEMERAL", "amount", "data_layer", "letters", "need", "port_meaning
 EPHEMERAL = range(32768, 61000)
 WORDS = 48  # characters of a body that fit on a line
 SERVICES = {
-    22: "SSH",
-    25: "SMTP",
-    53: "DNS",
-    67: "DHCP server",
-    68: "DHCP client",
-    80: "HTTP",
-    123: "NTP",
-    443: "HTTPS",
+    22: "SSH", 25: "SMTP", 53: "DNS", 67: "DHCP server", 68: "DHCP client", 80: "HTTP", 123: "NTP", 443: "HTTPS",
     853: "DNS over TLS",
-}
+}  # fmt: skip
 
 
 def need(at: int, end: int, size: int, what: str) -> None:

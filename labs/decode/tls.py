@@ -69,9 +69,8 @@ def decode(raw: bytes, at: int, end: int, below: tuple[Layer, ...] = ()) -> Deco
     if stop > at + 5:
         body, varies = raw[at + 5 : stop], kind != CHANGE_CIPHER_SPEC
         name, see = ("Encrypted Record", "RFC 8446 §5.2") if kind == APPLICATION_DATA else ("Fragment", see)
-        fields.append(
-            Field(name, body, preview(body), _handshake_name(kind, body, length), at + 5, len(body), see, varies=varies)
-        )
+        meaning = _handshake_name(kind, body, length)
+        fields.append(Field(name, body, preview(body), meaning, at + 5, len(body), see, varies=varies))
     return Layer("TLS record", 6, tuple(fields), at, 5, stop - at), None, stop, stop
 
 
@@ -135,26 +134,21 @@ def tail(plain: Plain, at: int) -> Layer:
     """
     end = at + len(plain.plaintext)
     kind = CONTENT_TYPES.get(plain.content_type, "not decoded here")
-    fields = (
-        Field("Inner Type", plain.content_type, str(plain.content_type), kind, end, 1, "RFC 8446 §5.2"),
-        Field(
-            "Authentication Tag", b"", "", "16 bytes: a changed record does not pass", end + 1, 16, "RFC 8446 §5.2", varies=True
-        ),
-    )
-    return Layer("TLS tail", 6, fields, end, 17, 17)
+    inner = Field("Inner Type", plain.content_type, str(plain.content_type), kind, end, 1, "RFC 8446 §5.2")
+    return Layer("TLS tail", 6, (inner, _tag(end + 1, "RFC 8446 §5.2")), end, 17, 17)
+
+
+def _tag(at, see):
+    return Field("Authentication Tag", b"", "", "16 bytes: a changed record does not pass", at, 16, see, varies=True)
 
 
 def tail12(plain: Plain, at: int) -> tuple[Layer, ...]:
     """The same for TLS 1.2: the tag behind the plaintext and, in front of it, GCM's part of the nonce (RFC 5288 §3), if any."""
     end, before = at + len(plain.plaintext), at - 5
-    tag = Field(
-        "Authentication Tag", b"", "", "16 bytes: a changed record does not pass", end, 16, "RFC 5246 §6.2.3.3", varies=True
-    )
-    layers = (Layer("TLS tail", 6, (tag,), end, 16, 16),)
+    layers = (Layer("TLS tail", 6, (_tag(end, "RFC 5246 §6.2.3.3"),), end, 16, 16),)
     if before:
-        nonce = Field(
-            "Explicit Nonce", b"", "", "with the IV of the keys: never twice the same", 5, before, "RFC 5288 §3", varies=True
-        )
+        meaning = "with the IV of the keys: never twice the same"
+        nonce = Field("Explicit Nonce", b"", "", meaning, 5, before, "RFC 5288 §3", varies=True)
         layers += (Layer("TLS nonce", 6, (nonce,), 5, before, before),)
     return layers
 
