@@ -1,16 +1,10 @@
 """How a byte map is drawn: sixteen cells a row, a field's cells joined, its name beneath its bytes."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from matplotlib.figure import Figure
 
 from . import escape, palette
+from .bytemap import ByteMap
 from .draw import Sheet
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-    from .bytemap import ByteMap
 
 __all__ = ["draw"]
 

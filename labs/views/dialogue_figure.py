@@ -1,17 +1,11 @@
 """How a dialogue is drawn: a column for each conversation, two posts, and arrows that fall as far as they take."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from matplotlib.figure import Figure
 
 from . import escape, palette
 from .axis import Axis
+from .dialogue import Dialogue
 from .draw import Sheet
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-    from .dialogue import Dialogue
 
 __all__ = ["draw"]
 

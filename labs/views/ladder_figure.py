@@ -1,9 +1,8 @@
 """How a ladder is drawn: lanes, arrows, labels, and what stands out in the right margin."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+
+from matplotlib.figure import Figure
 
 from labs.decode.protocol import known
 from labs.tables import count, duration
@@ -11,11 +10,7 @@ from labs.tables import count, duration
 from . import escape, palette
 from .draw import WIDTH, Sheet
 from .frame_words import Row
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-    from .ladder import Ladder
+from .ladder import Ladder
 
 __all__ = ["arrow_row", "draw"]
 

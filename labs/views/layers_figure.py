@@ -1,17 +1,11 @@
 """How a peeled frame is drawn: bars that stand inside each other, and below them a column of fields for each layer."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from matplotlib.figure import Figure
 
 from . import escape, palette
 from .draw import WIDTH, Sheet, measure
+from .layers import Layers
 from .spans import depths, worded
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-    from .layers import Layers
 
 __all__ = ["draw"]
 

@@ -1,18 +1,11 @@
 """How the records of a TLS connection are drawn: a row each; left what everyone on the way can read, right what was inside."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from matplotlib.figure import Figure
 
 from . import escape, palette
 from .draw import Sheet
-from .tls_records import shown
+from .tls_records import Records, shown
 from .view import count
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-    from .tls_records import Records
 
 __all__ = ["draw"]
 
