@@ -152,6 +152,18 @@ def test_a_conversation_of_nobody_knows_what():
     assert "Data  3 bytes" in Ladder(cap, say=said(cap)).text
 
 
+def test_behind_connect_anything_may_follow():
+    ask, yes = b"CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n", b"HTTP/1.1 200 OK\r\n\r\n"
+    said = conversation(ask + bytes.fromhex("1603010004") + b"abcd", yes + b"not TLS")
+    assert [unit.words for unit in said] == ["CONNECT a:443", "200 OK", "handshake  4 bytes", "7 bytes"]
+
+
+def test_what_is_not_http_any_more_is_said():
+    ask, yes = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", b"HTTP/1.1 204 No Content\r\n\r\n"
+    (*_, wrong), (*_, cut) = conversation(ask + b"\0\0\r\n\r\n", yes), conversation(ask + b"GET /b HT", yes)
+    assert "illegal request line" in wrong.words and cut.words == "cut off"
+
+
 def test_tls_and_http2_are_conversations_too():
     from labs.decode.http2 import PREFACE
 

@@ -2,6 +2,7 @@
 
 A name is a row of labels, each with its length before it.  To save bytes, the end of a name may be a pointer to an earlier place
 of the message where the same labels stand (RFC 1035 §4.1.4).  A forged one could lead in a circle: here it may only lead back.
+Built in chapter 08-introduction-to-protocols.
 """
 
 from ipaddress import IPv4Address, IPv6Address

@@ -82,10 +82,13 @@ def units(up: bytes, down: bytes, ended: bool = True) -> tuple[list[Unit], tuple
     for one in exchange(up, down, ended):
         at[one.side] = one.offset + one.length
         head = f"{one.status} {one.reason}" if one.status else f"{one.method} {one.target}"
+        head = head if one.head else one.error or "cut off"
         kind = "response" if one.status else "request"
         found.append(Unit("HTTP", one.side, one.offset, one.length, f"{head}  {told(one.body)}".strip(), kind, one))
         if one.status == 101 and "upgrade" in dict(one.headers):
             over = "101", one["upgrade"].lower()
+        elif one.method == "CONNECT" and 200 <= one.status < 300:
+            over = "CONNECT", one.target  # a tunnel: anything may follow (RFC 9110 §9.3.6)
     return found, over, at["client"], at["server"]
 
 

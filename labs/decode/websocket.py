@@ -4,7 +4,7 @@
 
 A message is one frame, or several: the first says what it is, the others "continuation", and the last has FIN set.  Control
 frames (close, ping, pong) may stand between them.  A client masks what it sends with four random bytes, so that no cache on the
-way takes a payload for HTTP (RFC 6455 §10.3); here it is shown in the clear as well.
+way takes a payload for HTTP (RFC 6455 §10.3); here it is shown in the clear as well.  Built in chapter 12-websockets.
 """
 
 from dataclasses import dataclass
