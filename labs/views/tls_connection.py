@@ -48,9 +48,8 @@ def tls(capture: Capture, keylog: str = "", nth: int = 1) -> Session:
         raise TypeError(f"expected the text of a key log, got {type(keylog).__name__}: read the file first")
     found = [stream for stream in streams(_arrived(capture)) if any(begins(d, 0, len(d)) for d in map(stream.sent, SIDES))]
     if nth < 1 or nth > max(len(found), 1):
-        raise ValueError(
-            f"expected nth from 1 to {max(len(found), 1)}, got {nth}: so many TCP connections here begin with a TLS record"
-        )
+        most = max(len(found), 1)
+        raise ValueError(f"expected nth from 1 to {most}, got {nth}: so many TCP connections here begin with a TLS record")
     return Session(found[nth - 1] if found else None, keylog, getattr(capture, "origin", ""), getattr(capture, "hosts", ()))
 
 
@@ -101,9 +100,8 @@ class Session(Records):
         rows, latest = [], dict.fromkeys(SIDES, (0, 0))
         for opened in found.records:
             frames = stream.frames_of(there[opened.sender], opened.offset, len(opened.raw))
-            latest[opened.sender] = max(
-                latest[opened.sender], *((frame.time, frame.number) for frame in frames)
-            )  # TCP keeps order
+            came = max((frame.time, frame.number) for frame in frames)
+            latest[opened.sender] = max(latest[opened.sender], came)  # TCP keeps order
             rows.append((latest[opened.sender], SessionRecord(opened, hosts[opened.sender], frames, found.version, origin)))
         rows.sort(key=lambda row: row[0])  # stable: records of one frame stay in order
         self.records = [record for _, record in rows]
@@ -217,9 +215,8 @@ class SessionRecord:
     def outside(self) -> tuple[Layer, ...]:
         """The record as layers, as far as one can read it without keys."""
         layer = decode(self.raw, 0, len(self.raw))[0]
-        return (
-            layer if self.encrypted or self.problem else replace(layer, fields=layer.fields[:3]),
-        )  # its content is named by inside()
+        closed = self.encrypted or self.problem
+        return (layer if closed else replace(layer, fields=layer.fields[:3]),)  # its content is named by inside()
 
     def inside(self) -> tuple[Layer, ...]:
         """What was encrypted, or lies open: layers that lie over the record's body."""
@@ -227,11 +224,10 @@ class SessionRecord:
         if opened.plaintext is None:
             return ()
         at = opened.inner
-        layers = (
-            peel_application(opened.plaintext, at)
-            if opened.content_type == 23
-            else inside(opened.content_type, opened.plaintext, at, self._version)
-        )
+        if opened.content_type == 23:
+            layers = peel_application(opened.plaintext, at)
+        else:
+            layers = inside(opened.content_type, opened.plaintext, at, self._version)
         if opened.encrypted and self._version == TLS13:
             layers += (tail(opened, at),)
         elif opened.encrypted:

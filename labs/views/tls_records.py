@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from labs.decode.reading import preview
 from labs.tables import columns
 
 from . import escape, palette
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["RecordBytes", "RecordLayers", "Records"]
 
+HEAD = ("", "segment", "from", "on the wire", "bytes", "[inside]")
 PREVIEW = 48  # bytes of application data that a row shows
 # How long these messages are, and what they offer in which order, differs from one TLS library to the next: the pictures show it,
 # the texts, which have to be the same everywhere, do not.
@@ -90,7 +92,7 @@ class Records(View):
     def text(self) -> str:
         """What was agreed on, then one line a record."""
         rows = self.rows()
-        lines = [self.heading(), *(["", *_table(rows)] if rows else [])]
+        lines = [self.heading(), *(["", *columns([HEAD, *rows], "><<<>")] if rows else [])]
         return "\n".join(lines + [f"✗ {escape.plain(problem, 200)}" for problem in self.problems])
 
     def figure(self) -> Figure:
@@ -102,11 +104,8 @@ class Records(View):
 
 def shown(data: bytes) -> str:
     """The beginning of some bytes, for people."""
-    from labs.decode.reading import preview
-
-    return escape.plain(preview(data, PREVIEW).partition(f" … ({len(data)} bytes)")[0], 90) + (
-        " …" if len(data) > PREVIEW else ""
-    )
+    beginning = preview(data, PREVIEW).partition(f" … ({len(data)} bytes)")[0]
+    return escape.plain(beginning, 90) + " …" * (len(data) > PREVIEW)
 
 
 def _chosen(record):
@@ -117,10 +116,6 @@ def _range(numbers):
     if not numbers:
         return "–"
     return str(numbers[0]) if len(numbers) == 1 else f"{numbers[0]}–{numbers[-1]}"
-
-
-def _table(rows):
-    return columns([("", "segment", "from", "on the wire", "bytes", "[inside]"), *rows], "><<<>")
 
 
 class RecordBytes(ByteMap):
@@ -137,9 +132,8 @@ class RecordBytes(ByteMap):
         self.spans = spans(len(self.raw), self.layers, self.extra)
         self.plain = {plain[0] + at: plain[1][at : at + 1] for at in range(len(plain[1]))}
         for field in (field for layer in self.layers for field in layer.fields if isinstance(field.value, str)):
-            self.plain |= {
-                at: self.raw[at : at + 1] for at in range(field.offset, field.offset + field.length)
-            }  # a name: readable
+            places = range(field.offset, field.offset + field.length)
+            self.plain |= {at: self.raw[at : at + 1] for at in places}  # a name: readable
 
     def summary(self) -> str:
         """How many bytes and fields, and what lies over them."""
