@@ -69,7 +69,7 @@ def _read(r: Reader) -> str:
         ("RA", 1, {1: "recursion available"}), ("Z", 1, "must be zero"), ("AD", 1, {1: "authentic data, RFC 4035 §3.2.3"}),
         ("CD", 1, {1: "checking disabled, RFC 4035 §3.2.2"}), ("RCODE", 4, RCODES),
     )  # fmt: skip
-    counts = [r.number(f"{name}COUNT", 2, meaning=f"entries: {section}") for section, name in SECTIONS.items()]
+    counts = [r.number(f"{name}COUNT", 2, meaning=f"{section.lower()} entries") for section, name in SECTIONS.items()]
     try:
         for section, count in zip(SECTIONS, counts):
             for _ in range(count):
