@@ -16,9 +16,10 @@ from labs.captures.frame import Frame
 from labs.decode.conversation import conversation
 from labs.decode.protocol import Unit, known
 
-__all__ = ["Endpoint", "Stream", "said", "streams"]
+__all__ = ["Endpoint", "Stream", "said", "saying", "streams"]
 
 SIDES = ("client", "server")
+TOLD = 3  # messages of one frame that a ladder's row has room for
 CYCLE = 1 << 32  # sequence numbers begin again at 0 after this many
 
 
@@ -53,10 +54,15 @@ def streams(cap: Iterable[Frame]) -> list["Stream"]:
 
 def said(cap: Iterable[Frame]) -> Callable[[Frame], tuple[str, str] | None]:
     """A function for cap.ladder(say=…): a frame becomes the messages that begin in it, one that begins none is left out."""
+    found = streams(cap)
+    return saying((stream.frame_at(unit.side, unit.offset).number, unit) for stream in found for unit in stream.units())
+
+
+def saying(units: Iterable[tuple[int, Unit]]) -> Callable[[Frame], tuple[str, str] | None]:
+    """The same for units of which it is known which frame brought them, by its number."""
     begun = {}
-    for stream in streams(cap):
-        for unit in stream.units():
-            begun.setdefault(stream.frame_at(unit.side, unit.offset).number, []).append(unit)
+    for number, unit in units:
+        begun.setdefault(number, []).append(unit)
 
     def say(frame):
         units = begun.get(frame.number)
@@ -64,7 +70,10 @@ def said(cap: Iterable[Frame]) -> Callable[[Frame], tuple[str, str] | None]:
             return None
         protocol = known(units[0].protocol)
         label = protocol.label or protocol.name if protocol else units[0].protocol
-        return label, units[0].words if len(units) == 1 else "; ".join(" ".join(unit.words.split()) for unit in units)
+        if len(units) == 1:
+            return label, units[0].words
+        more = [f"and {len(units) - TOLD} more"] if units[TOLD:] else []
+        return label, "; ".join([" ".join(unit.words.split()) for unit in units[:TOLD]] + more)
 
     return say
 

@@ -12,13 +12,14 @@ It puts the TCP streams together from the frames (chapter 24-tcp-connection), cu
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import accumulate
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 from labs.captures.frame import Frame
-from labs.captures.stream import streams
+from labs.captures.stream import saying, streams
 from labs.decode.conversation import conversation
 from labs.decode.fields import DecodeError, Layer
 from labs.decode.http2 import Http2Frame
@@ -144,6 +145,10 @@ class Session(Records):
             record = records[unit.side][bisect_right(ends[unit.side], unit.offset)]
             found.append((record.frames[-1], unit))
         return sorted(found, key=lambda pair: pair[0])
+
+    def said(self) -> Callable[[Frame], tuple[str, str] | None]:
+        """A function for cap.ladder(say=…): a ladder of what the programs said inside."""
+        return saying(self.units())
 
     def http2(self) -> list[tuple[int, Http2Frame]]:
         """The HTTP/2 frames inside, as they came: [(number of the captured frame that brought it, Http2Frame), …].
