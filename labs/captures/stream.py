@@ -19,7 +19,7 @@ from labs.decode.protocol import Unit, known
 __all__ = ["Endpoint", "Stream", "said", "saying", "streams"]
 
 SIDES = ("client", "server")
-TOLD = 3  # messages of one frame that a ladder's row has room for
+TOLD = 2  # messages of one frame that a ladder's row has room for
 CYCLE = 1 << 32  # sequence numbers begin again at 0 after this many
 
 
