@@ -1,21 +1,27 @@
 """TLS records, RFC 8446 §5: five bytes of header and a body.  Built in chapter 16-tls.
 
-RFC 9846 (July 2026) obsoletes RFC 8446; the bytes are the same, and in its §4 the sections have other numbers.
+RFC 9846 (July 2026) obsoletes RFC 8446; in its §4 the sections have other numbers (key_share 4.3.8, Certificate 4.5.1).
 
 Record borders have nothing to do with segment borders: TCP carries a stream, and TLS cuts it as it likes.  Once keys are agreed
 on, bodies are encrypted; in TLS 1.3 the header then says "application data" whatever is inside, and the true type is the last
 byte of the plaintext.  What records hold is read by tls_handshake; how they are opened stands in tls_keys and tls_session.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from struct import unpack_from
+from typing import TYPE_CHECKING
 
 from labs.decode.fields import DecodeError, Field, Layer
 from labs.decode.protocol import Decoded, Protocol, Unit
 from labs.decode.reading import amount, need, preview
 from labs.decode.tls_names import CONTENT_TYPES, HANDSHAKES, VERSIONS
 
-__all__ = ["PROTOCOLS", "Plain", "Record", "begins", "decode", "decrypt", "leading", "records", "tail", "tail12"]
+if TYPE_CHECKING:
+    from labs.decode.tls_session import Opened
+
+__all__ = ["PROTOCOLS", "Record", "begins", "decode", "decrypt", "leading", "records", "tail", "tail12"]
 
 CHANGE_CIPHER_SPEC, ALERT, HANDSHAKE, APPLICATION_DATA = 20, 21, 22, 23
 LONGEST = 2**14 + 2048  # RFC 5246 §6.2.3; in TLS 1.3 at most 2¹⁴ + 256
@@ -31,17 +37,6 @@ class Record:
     length: int  # of the body, as the header says
     body: int  # offset of the body, in the stream
     complete: bool  # the whole body is in the stream
-
-
-@dataclass(frozen=True, slots=True)
-class Plain:
-    """One opened record."""
-
-    sender: str  # "client" or "server"
-    index: int  # of the record in its stream, counted from 0
-    content_type: int  # the true one
-    plaintext: bytes  # lines up with the record's body: byte i was encrypted to byte i
-    offset: int  # of the record's header in its stream
 
 
 def begins(raw: bytes, at: int, end: int) -> bool:
@@ -103,8 +98,8 @@ def records(stream: bytes) -> list[Record]:
     return found
 
 
-def decrypt(keylog_text: str, client_bytes: bytes, server_bytes: bytes) -> list[Plain]:
-    """Open a connection, TLS 1.2 or 1.3: the encrypted records of the client, then those of the server, as a list of Plain.
+def decrypt(keylog_text: str, client_bytes: bytes, server_bytes: bytes) -> list[Opened]:
+    """Open a connection, TLS 1.2 or 1.3: the encrypted records of the client, then those of the server, as a list of Opened.
 
     `keylog_text` is an NSS key log (SSLKEYLOGFILE, `SSLContext.keylog_filename`); the bytes are those of both TCP streams.
     Raises DecodeError at the first record that does not open.  labs.tls, for notebooks, goes on and says why instead.
@@ -123,11 +118,11 @@ def decrypt(keylog_text: str, client_bytes: bytes, server_bytes: bytes) -> list[
             hint = hint if one.problem.startswith("the key log has no") else ""
             raise DecodeError(f"record {one.index} of the {one.sender} does not open: {one.problem}.{hint}")
         if one.encrypted:
-            opened.append(Plain(one.sender, one.index, one.content_type, one.plaintext, one.offset))
+            opened.append(one)
     return opened
 
 
-def tail(plain: Plain, at: int) -> Layer:
+def tail(plain: Opened, at: int) -> Layer:
     """What follows the plaintext in an opened record, as a layer to lay over it; `at`: where the record's body begins.
 
     One byte of true content type and 16 of authentication tag.  Padding (RFC 8446 §5.4), which few use, is not counted.
@@ -142,7 +137,7 @@ def _tag(at, see):
     return Field("Authentication Tag", b"", "", "16 bytes: a changed record does not pass", at, 16, see, varies=True)
 
 
-def tail12(plain: Plain, at: int) -> tuple[Layer, ...]:
+def tail12(plain: Opened, at: int) -> tuple[Layer, ...]:
     """The same for TLS 1.2: the tag behind the plaintext and, in front of it, GCM's part of the nonce (RFC 5288 §3), if any."""
     end, before = at + len(plain.plaintext), at - 5
     layers = (Layer("TLS tail", 6, (_tag(end, "RFC 5246 §6.2.3.3"),), end, 16, 16),)
