@@ -57,7 +57,7 @@ def _turns(stream):
             raise Misfit("a frame was lost or changed on the wire")
         if not frame.payload_length:
             continue
-        side = _side(stream, frame)
+        side = stream.side_of(frame)
         if reach.setdefault(side, frame.seq) != frame.seq:
             raise Misfit("a segment that is not the next one")
         reach[side] = (frame.seq + frame.payload_length) % CYCLE
@@ -65,10 +65,6 @@ def _turns(stream):
             turns.append((side, []))
         turns[-1][1].append(frame)
     return turns
-
-
-def _side(stream, frame):
-    return "client" if (frame.src, frame.sport) == (stream.client.address, stream.client.port) else "server"
 
 
 def _rewritten(stream, before, now):
@@ -85,7 +81,7 @@ def _rewritten(stream, before, now):
         said[id(old[-1])] = data
     raws, moved, known = {}, {"client": 0, "server": 0}, {"client": {}, "server": {}}
     for frame in stream.frames:
-        side = _side(stream, frame)
+        side = stream.side_of(frame)
         data = said.get(id(frame), b"")
         sequence, acknowledged = frame.seq + moved[side], frame.ack
         if frame.is_ack:
