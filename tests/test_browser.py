@@ -16,7 +16,8 @@ from pathlib import Path
 import leaks
 import nbformat
 import pytest
-import test_notebooks as harness
+
+import notebooks as harness
 
 ROOT = Path(__file__).resolve().parent.parent
 PICTURES = ROOT / "build"
@@ -56,7 +57,7 @@ def jupyter(tmp_path_factory):
         file = folder / "settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps(wanted))
-    env = harness.environment(None) | {
+    env = harness.environment(None, pictures=True) | {
         "JUPYTERLAB_SETTINGS_DIR": str(folder / "settings"), "JUPYTER_RUNTIME_DIR": str(folder / "runtime"),
     }  # fmt: skip
     command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--ip=127.0.0.1", "--port=0", "--allow-root"]
@@ -143,7 +144,7 @@ def megabytes(pid):
 
 
 @harness.each_notebook
-def test_run_all(opened, jupyter, path, request):
+def test_run_all(opened, jupyter, path, request, combination):
     """Every cell runs, nothing complains, every picture is there; and JupyterLab with it fits into Binder's 2 GB many times."""
     page, saved = opened(path.name), harness.load(path)
     menu(page, "Run", "Run All Cells")
@@ -155,6 +156,7 @@ def test_run_all(opened, jupyter, path, request):
     print(f"\n  {path.stem}: JupyterLab and its kernel took {peak:.0f} MB at most")
     assert 100 < peak < 700
     request.node.failed = False
+    combination("JupyterLab", "tap", path.stem)
 
 
 def test_restart_and_run_all(opened, request):

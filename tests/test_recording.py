@@ -6,10 +6,10 @@ import types
 
 import nbformat
 import pytest
-import test_notebooks as harness
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 import labs
+import notebooks as harness
 from labs.captures.capture import Capture, CapturedFrame
 from labs.captures.frame import Arrival
 from labs.errors import LabError
