@@ -32,8 +32,10 @@ def main(arguments: list[str], root: Path | None = None) -> int:
             return 0
         case ["record", *chapters]:
             from labs.lessons import record
+            from labs.lessons.chapter import CHAPTERS
 
-            return record.main(chapters) or _lists()
+            by_number = {slug[:2]: slug for slug in CHAPTERS}
+            return record.main([by_number.get(chapter, chapter) for chapter in chapters]) or _lists()
         case ["lists"]:
             return _lists()
         case ["publish", "--check"]:
