@@ -43,6 +43,9 @@ def pytest_configure(config):
         os.environ.pop("LABS_CHAPTER", None)
 
 
+LONG = ("test_nbval", "test_exercises", "test_on_tap_twice_with_pictures", "test_on_other_links", "test_from_its_recording")
+
+
 def of_the_chapter(item, slug):
     """Whether a test is about this chapter: run with its notebook, or named after it (test_chapter_24_…)."""
     params = item.callspec.params if hasattr(item, "callspec") else {}
@@ -58,7 +61,14 @@ def pytest_collection_modifyitems(config, items):
         mine = [item for item in items if of_the_chapter(item, slug)]
         config.hook.pytest_deselected(items=[item for item in items if item not in mine])
         items[:] = mine
-    items.sort(key=lambda item: item.get_closest_marker("alone") is None)  # first, so that others wait for it least
+    alone = [item for item in items if item.get_closest_marker("alone")]  # first, so that others wait for it least
+    chapters = [item for name in LONG for item in items if item.originalname == name and item not in alone]
+    rest = [item for item in items if item not in {*alone, *chapters}]
+    # xdist gives each worker an equal part of the row: each begins with its share of the chapters, which wait more than they work
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 1))
+    size = -(-len(rest) // workers)
+    parts = [chapters[part::workers] + rest[part * size : (part + 1) * size] for part in range(workers)]
+    items[:] = alone + [item for part in parts for item in part]
 
 
 @pytest.fixture(autouse=True)

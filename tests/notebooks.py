@@ -311,8 +311,9 @@ def check_run(path, link, data=None, without="", twice=False, pictures=False):
     second = copy.deepcopy(first) if twice else []
     notebook.cells = [*first, *(between if twice else ()), *second]
     run(notebook, path.parent, link, data, allow_errors=True, without=without, pictures=pictures)
-    assert not (said := difference(first, saved)), said
-    assert not twice or not (said := difference(second, saved, "the second time, ")), said
+    __tracebackhide__ = True  # what differs says all
+    if said := difference(first, saved) or (twice and difference(second, saved, "the second time, ")):
+        pytest.fail(said)
     if pictures:
         assert [drawn(cell) for cell in first] == [drawn(cell) for cell in saved]
     other, changed = altered(load(path))

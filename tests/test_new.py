@@ -28,7 +28,9 @@ def course(tmp_path):
 
 
 def files(course):
-    return {path.relative_to(course): path.read_bytes() for path in course.rglob("*") if path.is_file() and ".pyc" not in path.name}
+    return {
+        path.relative_to(course): path.read_bytes() for path in course.rglob("*") if path.is_file() and ".pyc" not in path.name
+    }
 
 
 def in_course(course, *command):
@@ -48,7 +50,10 @@ def test_a_chapter_has_four_places(course, capsys):
     assert {str(path) for path in after if path not in before} == places
     assert {str(path) for path in before if before[path] != after[path]} == {"README.md", "notebooks/00-start-here.ipynb"}
     assert f"- [12 WebSockets](notebooks/{SLUG}.ipynb): the upgrade" in (course / "README.md").read_text()
-    assert f"| [12]({SLUG}.ipynb) | [WebSockets]({SLUG}.ipynb) |" in load(course / "notebooks" / "00-start-here.ipynb").cells[-2].source
+    assert (
+        f"| [12]({SLUG}.ipynb) | [WebSockets]({SLUG}.ipynb) |"
+        in load(course / "notebooks" / "00-start-here.ipynb").cells[-2].source
+    )
 
     test = ("pytest", "tests/test_chapters.py", "tests/test_exercises.py", "--chapter", "12", "-q", "-p", "no:cacheprovider")
     done = in_course(course, *test, "-k", "test_recording_is_current")
@@ -57,14 +62,19 @@ def test_a_chapter_has_four_places(course, capsys):
     assert done.returncode == 0 and f"{SLUG}: 7 code cells, 2 of them live" in done.stdout, done.stdout + done.stderr
     assert {str(path.parent) for path in files(course) if path not in after} == {f"data/{SLUG}"}
     done = in_course(course, *test)
-    assert "1 failed, 7 passed" in done.stdout and "a chapter has at least three exercises" in done.stdout, done.stdout + done.stderr
+    assert "1 failed, 7 passed" in done.stdout and "a chapter has at least three exercises" in done.stdout, (
+        done.stdout + done.stderr
+    )
 
 
 @pytest.mark.parametrize(
     "slug, says",
     [
         ("12-websocket", "no chapter is called '12-websocket'; did you mean '12-websockets'?"),
-        ("00-start-here", "notebooks/00-start-here.ipynb, labs/lessons/graders/chapter_00.py, tests/wrong_answers/00-start-here.py is there"),
+        (
+            "00-start-here",
+            "notebooks/00-start-here.ipynb, labs/lessons/graders/chapter_00.py, tests/wrong_answers/00-start-here.py is there",
+        ),
     ],
 )
 def test_what_cannot_be_begun(course, slug, says, capsys):
@@ -78,7 +88,10 @@ def test_the_lists_of_this_checkout_are_current():
 
 
 def test_the_lists_follow_what_is_here(course):
-    assert "notebooks/24" not in (course / "README.md").read_text() and "- 24 A TCP connection: both" in (course / "README.md").read_text()
+    assert (
+        "notebooks/24" not in (course / "README.md").read_text()
+        and "- 24 A TCP connection: both" in (course / "README.md").read_text()
+    )
     assert "](24-tcp" not in load(course / "notebooks" / "00-start-here.ipynb").cells[-2].source
     for path in (ROOT / "notebooks").glob("[0-9]*.ipynb"):
         shutil.copy(path, course / "notebooks")
