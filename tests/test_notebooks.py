@@ -130,7 +130,8 @@ def test_twelve_at_once():
         thread.start()
     for thread in threads:
         thread.join()
-    assert not failed, "\n".join(failed)
+    if failed:
+        pytest.fail("\n".join(failed), pytrace=False)
 
 
 # ── whose turn it is ─────────────────────────────────────────────────────────────────────────────────────────────────────
