@@ -6,10 +6,10 @@ import subprocess
 import sys
 
 import pytest
-from notebooks import ROOT, load, need
 
 from labs.__main__ import main
 from labs.lessons import lists
+from notebooks import ROOT, load, need
 
 SLUG = "12-websockets"
 

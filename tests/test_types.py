@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+
 from notebooks import ROOT
 
 LABS = ROOT / "labs"
@@ -54,7 +55,8 @@ def test_the_search_finds_what_lacks_a_type(tmp_path, monkeypatch):
     path = tmp_path / "module.py"
     path.write_text(
         "def all(a: int, *, b: str = '') -> None: ...\ndef result(a: int): ...\ndef one(a, b: int) -> int: ...\n"
-        "def _own(a): ...\nclass Shown:\n    def method(self, *rest) -> None: ...\n    @property\n    def typed(self) -> int: ...\n"
+        "def _own(a): ...\nclass Shown:\n    def method(self, *rest) -> None: ...\n"
+        "    @property\n    def typed(self) -> int: ...\n"
         "    def __eq__(self, other): ...\nclass _Hidden:\n    def method(self): ...\n"
     )
     assert untyped(path) == ["module.py:2 result", "module.py:3 one", "module.py:6 Shown.method"]
