@@ -34,7 +34,7 @@ lab: $(VENV)/lab-ready
 	$(BIN)/jupyter lab $(ROOT) $(OPTIONS) notebooks/00-start-here.ipynb
 
 test: $(VENV)/test-ready
-	$(BIN)/python -m pytest tests --numprocesses 4 --dist worksteal $(if $(CHAPTER),--chapter $(CHAPTER)) $(OPTIONS)
+	$(BIN)/python -m pytest tests --numprocesses 6 --dist worksteal $(if $(CHAPTER),--chapter $(CHAPTER)) $(OPTIONS)
 
 record: $(VENV)/test-ready
 	$(BIN)/python -m labs record $(CHAPTER)

@@ -6,6 +6,7 @@ tshark or a missing link a failure: so it is where the project is built.
 
 import collections
 import fcntl
+import itertools
 import os
 import warnings
 from pathlib import Path
@@ -34,16 +35,21 @@ def pytest_addoption(parser):
 def pytest_configure(config):
     """What --chapter names goes into LABS_CHAPTER, for tests/notebooks.py, which is imported later; and for xdist's workers."""
     if asked := config.getoption("chapter"):
-        here = [path.stem for path in sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))]
-        found = [slug for slug in here if asked in (slug, slug[:2], slug[:2].lstrip("0"))]
-        if not found:
-            raise pytest.UsageError(f"no chapter {asked} is here; there are {', '.join(here)}")
-        os.environ["LABS_CHAPTER"] = found[0]
+        os.environ["LABS_CHAPTER"] = find_chapter(asked)
     else:
         os.environ.pop("LABS_CHAPTER", None)
 
 
-LONG = ("test_nbval", "test_exercises", "test_on_tap_twice_with_pictures", "test_on_other_links", "test_from_its_recording")
+def find_chapter(asked):
+    """The slug of a chapter that is here, by its slug or its number."""
+    here = [path.stem for path in sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))]
+    found = [slug for slug in here if asked in (slug, slug[:2])]
+    if not found:
+        raise pytest.UsageError(f"no chapter {asked} is here; there are {', '.join(here)}")
+    return found[0]
+
+
+LONG = ("test_nbval", "test_as_an_ordinary_user", "test_exercises", "test_on_tap_twice_with_pictures", "test_on_other_links")
 
 
 def of_the_chapter(item, slug):
@@ -56,19 +62,33 @@ def of_the_chapter(item, slug):
 # ── who runs beside whom ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+def spread(items, workers):
+    """The tests in an order in which all workers have enough to do.
+
+    xdist gives each an equal part of the row, and lets it take from others when it is through.  Chapters wait more than they
+    work: two workers of three begin with them, the others with the rest.  JupyterLab, and Colab's environment, are one worker's
+    each.
+    """
+    alone = [item for item in items if item.get_closest_marker("alone")]  # first, so that others wait for it least
+    chapters = [item for name in LONG for item in items if item.originalname == name and item not in alone]
+    stacks = [
+        [item for item in items if item.path.stem == name and item not in chapters] for name in ("test_browser", "test_colab")
+    ]
+    rest = [item for item in items if item not in {*alone, *chapters, *stacks[0], *stacks[1]}]
+    first = [*stacks[::-1], *[[] for _ in range(workers)]][:workers] if workers > 1 else [stacks[0] + stacks[1]]
+    patient = max(1, workers * 2 // 3)
+    parts = [first[part] + (chapters[part::patient] if part < patient else []) for part in range(workers)]
+    size, remaining = -(-(len(items) - len(alone)) // workers), iter(rest)
+    parts = [part + list(itertools.islice(remaining, max(0, size - len(part)))) for part in parts]
+    return [*alone, *itertools.chain(*parts), *remaining]
+
+
 def pytest_collection_modifyitems(config, items):
     if slug := os.environ.get("LABS_CHAPTER"):
         mine = [item for item in items if of_the_chapter(item, slug)]
         config.hook.pytest_deselected(items=[item for item in items if item not in mine])
         items[:] = mine
-    alone = [item for item in items if item.get_closest_marker("alone")]  # first, so that others wait for it least
-    chapters = [item for name in LONG for item in items if item.originalname == name and item not in alone]
-    rest = [item for item in items if item not in {*alone, *chapters}]
-    # xdist gives each worker an equal part of the row: each begins with its share of the chapters, which wait more than they work
-    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 1))
-    size = -(-len(rest) // workers)
-    parts = [chapters[part::workers] + rest[part * size : (part + 1) * size] for part in range(workers)]
-    items[:] = alone + [item for part in parts for item in part]
+    items[:] = spread(items, int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 1)))
 
 
 @pytest.fixture(autouse=True)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+from conftest import find_chapter, spread
 
 from notebooks import NOTEBOOKS, ROOT
 
@@ -56,25 +57,32 @@ def handed_on():
 
 
 def test_one_chapter(handed_on):
-    words = [word for word in handed_on if word not in ("--numprocesses", "4", "--dist", "worksteal", "tests")]
+    words = [word for word in handed_on if word not in ("--numprocesses", "6", "--dist", "worksteal", "tests")]
     done = in_pytest(*words)
     assert done.stdout.split("\n\n")[0] == "tests/test_notebooks.py::test_on_tap_twice_with_pictures[24-tcp-connection]", (
         done.stdout
     )
 
 
-@pytest.mark.parametrize("asked", ["24-tcp-connection", "24"])
-def test_a_chapter_by_name_or_number(asked):
-    shown = in_pytest("--chapter", asked, "tests/test_exercises.py", "tests/test_notebooks.py").stdout
+def test_all_of_a_chapter():
+    shown = in_pytest("--chapter", "24-tcp-connection", "tests/test_exercises.py", "tests/test_notebooks.py").stdout
     assert "test_exercises[24-tcp-connection]" in shown and "[24-tcp-connection-relay]" in shown and "test_nbval[24]" in shown
     assert not re.search(r"\[(?!24)", shown), shown
 
 
-@pytest.mark.parametrize("asked", ["99", "24-tcp", "tcp-connection"])
-def test_a_chapter_that_is_not_here(asked):
-    done = in_pytest("--chapter", asked, "tests/test_exercises.py")
+def test_a_chapter_that_is_not_here():
+    done = in_pytest("--chapter", "99", "tests/test_exercises.py")
     assert done.returncode == pytest.ExitCode.USAGE_ERROR
-    assert f"no chapter {asked} is here; there are {NOTEBOOKS[0].stem}, " in done.stderr
+    assert f"no chapter 99 is here; there are {NOTEBOOKS[0].stem}, " in done.stderr
+    for asked in ("24-tcp", "tcp-connection", "2", ""):
+        with pytest.raises(pytest.UsageError, match=f"no chapter {asked} is here"):
+            find_chapter(asked)
+
+
+@pytest.mark.parametrize("workers", range(1, 9))
+def test_no_test_is_lost_among_the_workers(request, workers):
+    items = request.session.items
+    assert sorted(spread(items, workers), key=id) == sorted(items, key=id)
 
 
 def test_jupyter_settings_are_what_jupyter_reads():
