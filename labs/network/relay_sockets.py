@@ -7,7 +7,8 @@ import struct
 from weakref import WeakValueDictionary
 
 from labs.errors import LabError
-from labs.network.host import check_port, in_use
+from labs.network.host import check_port
+from labs.network.refusals import in_use
 from labs.network.redraw import Drawing, End
 from labs.network.relay_loop import HERE, Loop, closed
 
