@@ -16,7 +16,7 @@ import weakref
 from labs.errors import LabError
 from labs.network.messages import MESSAGE
 
-__all__ = ["LabProcess"]
+__all__ = ["LabProcess", "running"]
 
 ROOT = str(pathlib.Path(__file__).resolve().parents[2])
 BOOT = "import sys; sys.path.append(sys.argv[1]); from labs.network.process import main; main(int(sys.argv[2]))"
@@ -144,6 +144,11 @@ class LabProcess:
 
 
 _running = weakref.WeakSet()
+
+
+def running() -> list[LabProcess]:
+    """All lab processes of this notebook that have not been closed."""
+    return [lab for lab in list(_running) if not lab.closed]
 
 
 def _after_fork():
