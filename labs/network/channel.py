@@ -139,6 +139,9 @@ class LabProcess:
             raise LabError("the lab process has ended; make a new network with labs.network(…)" + self._what_it_said())
         reply = marshal.loads(message)
         if "errno" in reply:
+            if "closing" in reply:  # it had no room for one more channel
+                channel.close()
+                self._thread.channel = None
             raise OSError(reply["errno"], reply["error"])
         return reply, made
 
