@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from labs.captures.frame import Arrival
+from labs.decode import build
 from labs.views import ByteMap, Ladder, Layers, Names, States, escape, one_line, palette
 from labs.views.names import letters
 from labs.views.spans import spans
@@ -144,7 +145,7 @@ def test_out_of_order_is_not_a_retransmission():
 
 def test_sack_and_window():
     talk = Talk().open()
-    talk.say("server", "A", options=[("SAck", (talk.seq["client"] + 100, talk.seq["client"] + 200))], window=502)
+    talk.say("server", "A", options=build.tcp_options(sack=[(talk.seq["client"] + 100, talk.seq["client"] + 200)]), window=502)
     lines = labels(capture_of(talk.sent), window=True)
     assert lines[0] == "SYN  seq 0  MSS 1460  window 64240  scale 7"
     assert lines[3] == f"ACK  seq 1  ack 1  SACK 101–201  window {502 * 128}"
