@@ -1,5 +1,5 @@
-"""labs.steady: an experiment during which the machine stood still is done again.  What stands still here is made to: a lab process
-that is stopped (kill(2)), a processor that others have (sched_setaffinity(2))."""
+"""labs.steady: an experiment during which the machine stood still is done again.  What stands still here is made to: a lab
+process that is stopped (kill(2)), a processor that others have (sched_setaffinity(2))."""
 
 import os
 import signal
@@ -100,7 +100,7 @@ def test_a_processor_that_others_have(no_leaks):
 
 
 def test_computing_is_not_standing_still():
-    """The interpreter's lock keeps the heart from beating for 0.3 s; the processor worked all the time, so nothing stood still."""
+    """The interpreter's lock keeps the heart from beating, and the processor works all the time: nothing stands still."""
     least = []
     for _ in range(5):
         with Heart() as heart:

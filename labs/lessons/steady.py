@@ -93,7 +93,7 @@ class Heart:
                 pass  # its network was closed meanwhile
 
     def _beat(self, asker):
-        """Until told to stop.  Late is only what the machine took: what this process computed meanwhile belongs to the experiment.
+        """Until told to stop.  Late is what the machine took; what this process computed meanwhile belongs to the experiment.
         The thread that runs the experiment may have waited for a processor while this one had it: its run delay counts, too."""
         waited = _RunDelay(asker)
         try:
@@ -108,7 +108,7 @@ class Heart:
 
 
 class _RunDelay:
-    """How long a thread could run and had no processor, so far, in seconds (/proc/…/schedstat); 0 where the kernel does not say."""
+    """For how long a thread could run and had no processor (s; /proc/…/schedstat); 0 where the kernel does not say."""
 
     def __init__(self, thread):
         try:

@@ -24,25 +24,34 @@ RETRY = 20_000_000  # ns until a connection that failed is tried again
 LOOK = 5_000_000  # ns between two looks at what is late, and the longest wait
 NAMES = {errno.ECONNREFUSED: "refused", errno.ECONNRESET: "reset", errno.EPIPE: "reset", errno.ETIMEDOUT: "timeout"}
 CONNECTING = -1
+SIZE = 4096  # bytes read at once: most answers are smaller, and what is larger takes time in any case
 
 
-def name_of(code):
+def name_of(code: int) -> str:
     return NAMES.get(code) or errno.errorcode.get(code, str(code))
 
 
 class Connection:
     """sent: when its request was sent, 0 if it has none; due: when it should have been sent; retry: not opened before then."""
 
-    __slots__ = ("index", "sock", "fd", "buffer", "due", "sent", "retry")
+    __slots__ = ("index", "sock", "fd", "buffer", "due", "sent", "retry", "recv", "send")
 
-    def __init__(self, index):
+    def __init__(self, index: int) -> None:
         self.index, self.sock, self.fd, self.buffer, self.due, self.sent, self.retry = index, None, -1, b"", 0, 0, 0
+
+    def open(self, sock: socket.socket) -> None:
+        self.sock, self.fd, self.recv, self.send = (
+            sock,
+            sock.fileno(),
+            sock.recv,
+            sock.send,
+        )  # bound once: they run at every answer
 
 
 class Generator:
     """One run.  `plan` is what labs.load wrote; what run() returns is what it reads."""
 
-    def __init__(self, plan):
+    def __init__(self, plan: dict) -> None:
         self.address, self.port, self.request = plan["address"], plan["port"], plan["request"].encode("latin-1")
         self.rate, self.most, self.worker_field = plan["rate"], plan["requests"], plan["worker"].lower().encode("latin-1")
         self.length, self.timeout = int(plan["seconds"] * 1e9), int(plan["timeout"] * 1e9)
@@ -52,7 +61,7 @@ class Generator:
         self.done, self.errors = [], {}  # (due, answered, connection, (status, worker)); what went wrong → how often
         self.known = {}  # whole answers that came before → (status, worker)
 
-    def run(self):
+    def run(self) -> dict:
         gc.disable()  # nothing here is cyclic
         look = self.begin_at(now())
         while True:
@@ -66,8 +75,9 @@ class Generator:
                 self.start(time)
                 if self.finished(time):
                     return self.result(time)
+            of, event = self.of, self.event
             for fd, _ in self.ready(time):
-                self.event(self.of[fd])
+                event(of[fd])
 
     def begin_at(self, time):
         self.begin, self.end = time, time + self.length
@@ -105,14 +115,15 @@ class Generator:
         """Connect what is not connected, unless it has just failed."""
         while self.closed and self.closed[0].retry <= time:
             connection = self.closed.popleft()
-            connection.sock = socket.socket(socket.AF_INET6 if ":" in self.address else socket.AF_INET)
-            connection.sock.setblocking(False)
-            connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            code = connection.sock.connect_ex((self.address, self.port))
+            sock = socket.socket(socket.AF_INET6 if ":" in self.address else socket.AF_INET)
+            sock.setblocking(False)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            connection.open(sock)
+            code = sock.connect_ex((self.address, self.port))
             if code not in (0, errno.EINPROGRESS):
                 self.fail(connection, name_of(code))
                 continue
-            connection.fd, connection.retry, connection.due = connection.sock.fileno(), CONNECTING, time
+            connection.retry, connection.due = CONNECTING, time
             self.of[connection.fd] = connection
             self.poll.register(connection.fd, select.EPOLLOUT)
 
@@ -129,7 +140,7 @@ class Generator:
         self.begun += 1
         connection.due, connection.sent = due, time
         try:
-            connection.sock.send(self.request)  # far smaller than an empty send buffer
+            connection.send(self.request)  # far smaller than an empty send buffer
         except OSError as error:
             self.fail(connection, name_of(error.errno))
 
@@ -137,16 +148,25 @@ class Generator:
         if connection.retry == CONNECTING:
             return self.connected(connection)
         try:
-            data = connection.sock.recv(16384)
+            data = connection.recv(SIZE)
         except BlockingIOError:
             return
         except OSError as error:
             return self.fail(connection, name_of(error.errno))
         kind = self.known.get(data)
-        if kind and connection.sent and not connection.buffer:  # nearly always: so it is short
-            self.answered(connection, kind)
-        else:
-            self.piece(connection, data)
+        if kind is None or not connection.sent or connection.buffer:
+            return self.piece(connection, data)
+        time = now()  # nearly always: a whole answer that came before, so the way to the next request is short
+        self.done.append((connection.due, time, connection.index, kind))
+        if self.rate or time >= self.end or self.begun >= self.most:
+            connection.sent = 0
+            return self.idle.append(connection)
+        self.begun += 1
+        connection.due = connection.sent = time
+        try:
+            connection.send(self.request)
+        except OSError as error:
+            self.fail(connection, name_of(error.errno))
 
     def connected(self, connection):
         if code := connection.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
@@ -230,6 +250,6 @@ class Generator:
         }
 
 
-def main(plan):
+def main(plan: str) -> None:
     """Run the plan (JSON text) and write the result to standard output, as JSON."""
     json.dump(Generator(json.loads(plan)).run(), sys.stdout, separators=(",", ":"))
