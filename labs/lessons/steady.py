@@ -10,6 +10,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from labs.errors import LabError
@@ -57,7 +58,7 @@ def _mark(value, words):
         for part in value.values() if isinstance(value, dict) else value:
             _mark(part, words)
     elif isinstance(getattr(value, "origin", None), str):
-        value.origin += f"; {words}"
+        value.origin = f"{value.origin}; {words}" if value.origin else words
 
 
 class Heart:
@@ -70,8 +71,9 @@ class Heart:
         self._thread = threading.Thread(target=self._beat, args=(threading.get_native_id(),), name="heart", daemon=True)
         try:
             for lab in running():
-                lab.ask("heartbeat", beating=True)
-                self._labs.append(lab)
+                with suppress(LabError):  # it has ended, by itself or just now
+                    lab.ask("heartbeat", beating=True)
+                    self._labs.append(lab)
             self._thread.start()
         except BaseException:
             self._end()
@@ -86,11 +88,9 @@ class Heart:
         if self._thread.ident:
             self._thread.join()
         for lab in self._labs:
-            try:
+            with suppress(LabError):
                 reply, _ = lab.ask("heartbeat", beating=False)
                 self.late = max(self.late, reply["late"] / 1e9)
-            except LabError:
-                pass  # its network was closed meanwhile
 
     def _beat(self, asker):
         """Until told to stop.  Late is what the machine took; what this process computed meanwhile belongs to the experiment.
