@@ -398,11 +398,15 @@ def test_display(monkeypatch):
     shown = []
     fake = SimpleNamespace(display=lambda data, raw: shown.append(data))
     monkeypatch.setitem(sys.modules, "IPython.display", fake)
-    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(display=fake))
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(display=fake, version_info=(9, 0)))
     view = Ladder(conversation())
     view._ipython_display_()
     assert [sorted(data) for data in shown] == [["image/png", "text/plain"], ["text/markdown", "text/plain"]]
     assert shown[0]["text/plain"] == CONVERSATION and shown[1]["text/plain"] == view.sentence
+    monkeypatch.setenv("LABS_PICTURES", "0")
+    monkeypatch.setattr(Ladder, "figure", None)  # nothing is drawn
+    view._ipython_display_()
+    assert shown[2] == {"text/plain": CONVERSATION} and shown[3] == shown[1]
 
 
 def test_speed_is_printed_not_judged(capsys):

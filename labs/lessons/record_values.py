@@ -17,8 +17,6 @@ OBJECTS = {
     "labs.network.kernel:SocketRow",
     "labs.network.kernel:SocketTable",
     "labs.serve.load:Load",
-    "labs.views.bars:Bars",
-    "labs.views.dots:Dots",
     "labs.views.gauge:Gauge",
     "labs.views.lanes:Lanes",
     "labs.views.states:States",
