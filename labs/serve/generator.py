@@ -49,7 +49,7 @@ class Connection:
 
 
 class Generator:
-    """One run.  `plan` is what labs.load wrote; what run() returns is what it reads."""
+    """One run.  `plan` is what labs.load wrote; what run() returns is what it reads.  Times are nanoseconds, monotonic."""
 
     def __init__(self, plan: dict) -> None:
         self.address, self.port, self.request = plan["address"], plan["port"], plan["request"].encode("latin-1")
@@ -79,11 +79,11 @@ class Generator:
             for fd, _ in self.ready(time):
                 event(of[fd])
 
-    def begin_at(self, time):
+    def begin_at(self, time: int) -> int:
         self.begin, self.end = time, time + self.length
         return time
 
-    def finished(self, time):
+    def finished(self, time: int) -> bool:
         if len(self.done) + sum(self.errors.values()) >= self.most:
             return True
         if not self.rate:
@@ -91,19 +91,19 @@ class Generator:
         asking = any(connection.sent for connection in self.connections)
         return time >= self.end and not self.waiting and not asking or time >= self.end + self.timeout
 
-    def next_due(self):
+    def next_due(self) -> int | None:
         """When the next request of an open loop is due; None when all are."""
         if not self.rate or self.planned >= self.most:
             return None
         due = self.begin + int(self.planned * 1_000_000_000 / self.rate)
         return due if due < self.end else None
 
-    def schedule(self, time):
+    def schedule(self, time: int) -> None:
         while (due := self.next_due()) is not None and due <= time:
             self.waiting.append(due)
             self.planned += 1
 
-    def ready(self, time):
+    def ready(self, time: int) -> list[tuple[int, int]]:
         """What epoll has.  It counts in milliseconds, which is too coarse for a schedule; select counts in microseconds."""
         due = self.next_due()
         if due is not None:
@@ -111,7 +111,7 @@ class Generator:
             return self.poll.poll(0, 256)
         return self.poll.poll(LOOK / 1e9, 256)
 
-    def open(self, time):
+    def open(self, time: int) -> None:
         """Connect what is not connected, unless it has just failed."""
         while self.closed and self.closed[0].retry <= time:
             connection = self.closed.popleft()
@@ -127,7 +127,7 @@ class Generator:
             self.of[connection.fd] = connection
             self.poll.register(connection.fd, select.EPOLLOUT)
 
-    def start(self, time):
+    def start(self, time: int) -> None:
         """Give requests to connections that are free."""
         if self.rate:
             while self.waiting and self.idle:
@@ -136,7 +136,7 @@ class Generator:
             while self.idle and time < self.end and self.begun < self.most:
                 self.ask(self.idle.popleft(), time, time)
 
-    def ask(self, connection, due, time):
+    def ask(self, connection: Connection, due: int, time: int) -> None:
         self.begun += 1
         connection.due, connection.sent = due, time
         try:
@@ -144,7 +144,7 @@ class Generator:
         except OSError as error:
             self.fail(connection, name_of(error.errno))
 
-    def event(self, connection):
+    def event(self, connection: Connection) -> None:
         if connection.retry == CONNECTING:
             return self.connected(connection)
         try:
@@ -168,7 +168,7 @@ class Generator:
         except OSError as error:
             self.fail(connection, name_of(error.errno))
 
-    def connected(self, connection):
+    def connected(self, connection: Connection) -> None:
         if code := connection.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
             return self.fail(connection, name_of(code))
         if not (self.begun or self.errors or self.rate):  # the handshakes of a closed loop are not part of the run
@@ -177,7 +177,7 @@ class Generator:
         self.poll.modify(connection.fd, select.EPOLLIN)
         self.idle.append(connection)
 
-    def piece(self, connection, data):
+    def piece(self, connection: Connection, data: bytes) -> None:
         """Some bytes of an answer, or b"" for the end of the connection."""
         if not connection.sent:  # a server may close an idle connection
             return self.reset(connection, 0)
@@ -200,7 +200,7 @@ class Generator:
         connection.buffer = b""
         self.answered(connection, kind, stays_open)
 
-    def answered(self, connection, kind, stays_open=True):
+    def answered(self, connection: Connection, kind: tuple[int, str], stays_open: bool) -> None:
         time = now()
         self.done.append((connection.due, time, connection.index, kind))
         connection.sent = 0
@@ -211,11 +211,11 @@ class Generator:
         else:
             self.ask(connection, time, time)
 
-    def fail(self, connection, why):
+    def fail(self, connection: Connection, why: str) -> None:
         self.errors[why] = self.errors.get(why, 0) + 1
         self.reset(connection, now() + RETRY)
 
-    def reset(self, connection, retry):
+    def reset(self, connection: Connection, retry: int) -> None:
         """Close the connection; it is opened again at `retry`."""
         self.of.pop(connection.fd, None)
         if connection in self.idle:
@@ -224,13 +224,13 @@ class Generator:
         connection.fd, connection.sent, connection.retry, connection.buffer = -1, 0, retry, b""
         self.closed.append(connection) if retry else self.closed.appendleft(connection)
 
-    def expire(self, time):
+    def expire(self, time: int) -> None:
         for connection in list(self.of.values()):
             since = connection.due if connection.retry == CONNECTING else connection.sent
             if since and time - since > self.timeout:
                 self.fail(connection, "timeout")
 
-    def result(self, time):
+    def result(self, time: int) -> dict:
         unanswered = len(self.waiting) + sum(connection.sent > 0 for connection in self.connections)
         if self.rate and unanswered:  # they were due, so they count: to leave them out would flatter the server
             self.errors["unanswered"] = unanswered
