@@ -13,7 +13,7 @@ import json
 import select
 import socket
 import sys
-from collections import deque
+from collections import Counter, deque
 from time import monotonic_ns as now
 
 from labs.serve.answer import field, parse
@@ -27,8 +27,8 @@ CONNECTING = -1
 SIZE = 4096  # bytes read at once: most answers are smaller, and what is larger takes time in any case
 
 
-def name_of(code: int) -> str:
-    return NAMES.get(code) or errno.errorcode.get(code, str(code))
+def name_of(code: int | None) -> str:
+    return NAMES.get(code or 0) or errno.errorcode.get(code or 0, str(code))
 
 
 class Connection:
@@ -37,7 +37,7 @@ class Connection:
     __slots__ = ("index", "sock", "fd", "buffer", "due", "sent", "retry", "recv", "send")
 
     def __init__(self, index: int) -> None:
-        self.index, self.sock, self.fd, self.buffer, self.due, self.sent, self.retry = index, None, -1, b"", 0, 0, 0
+        self.index, self.fd, self.buffer, self.due, self.sent, self.retry = index, -1, b"", 0, 0, 0
 
     def open(self, sock: socket.socket) -> None:
         self.sock, self.fd, self.recv, self.send = (
@@ -56,10 +56,12 @@ class Generator:
         self.rate, self.most, self.worker_field = plan["rate"], plan["requests"], plan["worker"].lower().encode("latin-1")
         self.length, self.timeout = int(plan["seconds"] * 1e9), int(plan["timeout"] * 1e9)
         self.poll, self.connections = select.epoll(), [Connection(index) for index in range(plan["connections"])]
-        self.of, self.closed, self.idle = {}, deque(self.connections), deque()  # of: descriptor → Connection
-        self.waiting, self.planned, self.begun = deque(), 0, 0  # waiting: requests that are due and have no connection yet
-        self.done, self.errors = [], {}  # (due, answered, connection, (status, worker)); what went wrong → how often
-        self.known = {}  # whole answers that came before → (status, worker)
+        self.of: dict[int, Connection] = {}  # descriptor →
+        self.closed, self.idle = deque(self.connections), deque[Connection]()
+        self.waiting, self.planned, self.begun = deque[int](), 0, 0  # waiting: due, and no connection is free for them yet
+        self.done: list[tuple[int, int, int, tuple[int, str]]] = []  # due, answered, connection, (status, worker)
+        self.errors: dict[str, int] = {}  # what went wrong → how often
+        self.known: dict[bytes, tuple[int, str]] = {}  # whole answers that came before → (status, worker)
 
     def run(self) -> dict:
         gc.disable()  # nothing here is cyclic
@@ -235,9 +237,7 @@ class Generator:
         if self.rate and unanswered:  # they were due, so they count: to leave them out would flatter the server
             self.errors["unanswered"] = unanswered
         workers = list(dict.fromkeys(worker for _, _, _, (_, worker) in self.done)) if self.worker_field else []
-        number, statuses = {worker: index for index, worker in enumerate(workers)}, {}
-        for _, _, _, (status, _) in self.done:
-            statuses[status] = statuses.get(status, 0) + 1
+        number, statuses = {worker: index for index, worker in enumerate(workers)}, Counter(kind[0] for *_, kind in self.done)
         return {
             "seconds": ((min(time, self.end) if self.rate else time) - self.begin) / 1e9,
             "starts": [(due - self.begin) // 1000 for due, _, _, _ in self.done],

@@ -182,6 +182,5 @@ class Load:
     @classmethod
     def from_record(cls, record: dict) -> "Load":
         codes = {"starts": "Q", "latencies": "Q", "connection_of": "H", "worker_of": "H"}
-        return cls(
-            **{name: array(codes[name], zlib.decompress(value)) if name in codes else value for name, value in record.items()}
-        )
+        arrays = {name: array(code, zlib.decompress(record[name])) for name, code in codes.items()}
+        return cls(**{**record, **arrays})
