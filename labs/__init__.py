@@ -31,6 +31,7 @@ __all__, __getattr__, __dir__ = at_first_use(
         "program": "labs.lessons.program",
         "router": "labs.network",
         "source": "labs.lessons.source",
+        "steady": "labs.lessons",
         "streams": "labs.captures",
         "tls": "labs.views",
         "workers": "labs.serve.workers",

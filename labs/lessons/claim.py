@@ -5,6 +5,7 @@ Claims carry no numbers that another run would not repeat; they state an order, 
 """
 
 from labs.lessons.say import say
+from labs.lessons.steady import disturbed
 
 __all__ = ["VERDICTS", "ClaimFailed", "claim", "heard"]
 
@@ -62,4 +63,6 @@ def _reference(see):
 def _fail(statement, saw):
     if saw != "":
         say(" ", f"saw: {saw}")
+    if busy := disturbed():
+        say(" ", f"{busy}. Run this section again when the machine has less to do.")
     raise ClaimFailed(statement)
