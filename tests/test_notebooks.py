@@ -30,7 +30,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SANITIZE = ROOT / "tests" / "sanitize.cfg"
 WRONG_ANSWERS = ROOT / "tests" / "wrong_answers"
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
-LINKS = ("tap", "veth", "loopback", "relay", "recording")
+LINKS = ("tap", "veth", "relay", "recording")
 CELL_TIMEOUT = 30  # seconds; a chapter keeps a cell under 4, a loaded machine may need more
 NOTEBOOK_TIMEOUT = 300
 IGNORED = re.compile(r"^# output not compared: \S.*$", re.M)  # the reason, where a cell's output is ignored
@@ -513,7 +513,7 @@ def file_answer(found, kind, code):
 
 @each_notebook
 def test_exercises(path):
-    from labs.lessons.program import find
+    from labs.lessons.installed import find
     from labs.network.links import why_not
 
     live = [link for link in ("tap", "veth") if not why_not(link)]

@@ -3,8 +3,6 @@
 import difflib
 import os
 
-from labs.lessons.link import SHOWS, decide
-
 __all__ = ["CHAPTERS", "chapter"]
 
 CHAPTERS = (
@@ -36,7 +34,15 @@ CHAPTERS = (
 )
 
 
-def chapter(slug):
+SHOWS = {
+    "tap": "two real TCP/IP stacks, every frame passes the lab's cable",
+    "veth": "two real TCP/IP stacks, captured at both ends of a kernel cable",
+    "relay": "your programs' bytes are live, layers 2 to 4 redrawn; what needs more is recorded, marked so",
+    "recording": "no live network here; live cells are recordings, marked so",
+}
+
+
+def chapter(slug: str) -> None:
     """Begin a chapter: decide its link, arm the recording machinery if it is needed, print one line.
 
     The line reads "24-tcp-connection · link: tap · …"; the tests mask what stands behind "link:", because it is the one
@@ -45,15 +51,14 @@ def chapter(slug):
     if slug not in CHAPTERS:
         near = difflib.get_close_matches(str(slug), CHAPTERS, n=1, cutoff=0.4)
         raise ValueError(f"no chapter is called {slug!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
-    link = decide()
     from labs.lessons import replay  # late: most that import labs need none of it
+    from labs.network.links import choose
 
-    replay.end(slug)  # of an earlier run of this cell
+    link = choose()
     shows = SHOWS.get(link, "")
-    if link in ("loopback", "relay", "recording"):
-        if not replay.begin(slug, live=link != "recording") and link == "recording":
-            shows = "no live network here, and no recording of this chapter"
-    elif os.environ.get("LABS_RECORD"):
+    if not replay.begin(slug, link) and link == "recording":
+        shows = "no live network here, and no recording of this chapter"
+    if os.environ.get("LABS_RECORD") and link in ("tap", "veth"):
         from labs.lessons import recorder
 
         recorder.begin(slug, link, os.environ["LABS_RECORD"])

@@ -7,14 +7,17 @@ read back is refused, with the cell and what to do, and the files stay as they w
 import os
 import shutil
 import tempfile
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from labs.lessons import store
 from labs.lessons.chapter import CHAPTERS
 
-__all__ = ["Refused", "main", "record", "record_one", "tidy"]
+__all__ = ["Refused", "main", "record", "record_one", "run", "tidy"]
 
 TEXT = {"text/plain", "text/markdown"}  # what a replay can show again
+WIDGET = "application/vnd.jupyter.widget"  # begins the kinds of output that live with their kernel; a saved page cannot show them
 CELL_TIMEOUT = 60  # seconds; chapters keep a cell under 4, a busy machine may need more
 KEPT_METADATA = ("tags", "jupyter", "slideshow", "editable", "deletable")
 
@@ -23,7 +26,7 @@ class Refused(Exception):
     """The notebook cannot be recorded as it is; the message says which cell, why, and what to do."""
 
 
-def main(arguments):
+def main(arguments: list[str]) -> int:
     """The command: slugs, or none for every notebook.  Returns the exit status."""
     unknown = [slug for slug in arguments if slug not in CHAPTERS]
     if unknown:
@@ -32,7 +35,9 @@ def main(arguments):
     return 0 if record(arguments) else 1
 
 
-def record(slugs=(), notebooks=None, data=None, say=print):
+def record(
+    slugs: Iterable[str] = (), notebooks: Path | None = None, data: Path | None = None, say: Callable[[str], None] = print
+) -> bool:
     """Record the chapters named, or all that have a notebook; `say` gets one line for each.  True when all went well."""
     notebooks = Path(notebooks or store.notebooks_dir())
     paths = [notebooks / f"{slug}.ipynb" for slug in slugs] or sorted(notebooks.glob("[0-9]*.ipynb"))
@@ -49,7 +54,7 @@ def record(slugs=(), notebooks=None, data=None, say=print):
     return good
 
 
-def record_one(path, data=None):
+def record_one(path: str | Path, data: str | Path | None = None) -> str:
     """Run one notebook and save it with its recording.  Returns what was recorded, as text; raises Refused."""
     try:
         import nbformat
@@ -76,9 +81,35 @@ def record_one(path, data=None):
     return f"{len(cells)} code cells, {len(recording['cells'])} of them live, {captures} captures"
 
 
-def _run(notebook, folder, scratch):
-    """Execute every cell in a fresh kernel; the notebook object takes the outputs."""
+def run(notebook: Any, folder: str | Path, environment: Mapping[str, str], timeout: float = CELL_TIMEOUT, **how: Any) -> None:
+    """Execute every cell in a fresh kernel, which has this `labs`; the notebook object takes the outputs.
+
+    environment: the kernel's; timeout: seconds for a cell; how: more for nbclient's NotebookClient (allow_errors=True, say).
+    Raises as nbclient does; DeadKernelError has the kernel's last words.
+    """
     from nbclient import NotebookClient
+    from nbclient.exceptions import DeadKernelError
+
+    python_path = os.pathsep.join([str(store.PACKAGE.parent), *filter(None, [environment.get("PYTHONPATH")])])
+    how = {"kernel_name": "python3", "record_timing": False, "coalesce_streams": True, "timeout": timeout, **how}
+    for may_try_again in (True, False):
+        client = NotebookClient(notebook, resources={"metadata": {"path": str(folder)}}, **how)
+        with tempfile.TemporaryFile("w+", errors="replace") as errors:  # what the kernel says to nobody in particular
+            try:
+                client.execute(env={**environment, "PYTHONPATH": python_path}, stderr=errors)
+                return
+            except DeadKernelError as error:
+                errors.seek(0)
+                raise DeadKernelError(f"{error} The kernel's last words: {errors.read()[-500:].strip()}") from None
+            except RuntimeError as error:
+                # jupyter_client chooses a kernel's ports and lets them go; somebody may be faster, and the kernel ends.
+                never_up = any(words in str(error) for words in ("Kernel didn't respond in", "before replying to kernel_info"))
+                if not (may_try_again and never_up):
+                    raise
+
+
+def _run(notebook, folder, scratch):
+    """Execute every cell on tap, with the recorder in the kernel."""
     from nbclient.exceptions import CellControlSignal, DeadKernelError
 
     for cell in notebook.cells:
@@ -86,25 +117,10 @@ def _run(notebook, folder, scratch):
             cell.outputs, cell.execution_count = [], None
             if not cell.source.strip():
                 raise Refused("A code cell is empty: remove it.")
-    # The kernel must import this labs, whichever one is installed beside it.
-    python_path = os.pathsep.join([str(store.PACKAGE.parent), *filter(None, [os.environ.get("PYTHONPATH")])])
-    environment = {**os.environ, "LABS_LINK": "tap", "LABS_RECORD": str(scratch), "PYTHONPATH": python_path}
-    client = NotebookClient(
-        notebook,
-        timeout=CELL_TIMEOUT,
-        kernel_name="python3",
-        resources={"metadata": {"path": str(folder)}},
-        record_timing=False,
-        coalesce_streams=True,
-    )
-    with tempfile.TemporaryFile("w+", errors="replace") as errors:  # what the kernel says to nobody in particular
-        try:
-            client.execute(env=environment, stderr=errors)
-        except DeadKernelError as error:
-            errors.seek(0)
-            raise Refused(f"{_where(notebook, error)}. The kernel's last words: {errors.read()[-500:].strip()}") from None
-        except (CellControlSignal, TimeoutError) as error:
-            raise Refused(_where(notebook, error)) from None
+    try:
+        run(notebook, folder, {**os.environ, "LABS_LINK": "tap", "LABS_RECORD": str(scratch)})
+    except (CellControlSignal, DeadKernelError, TimeoutError) as error:
+        raise Refused(_where(notebook, error)) from None
 
 
 def _where(notebook, error):
@@ -117,7 +133,7 @@ def _where(notebook, error):
             if output.output_type == "error":
                 return f"{_name(cell)} raised {output.ename}: {output.evalue}"
     last = f"{_name(ran[-1])} was the last to run" if ran else "no cell ran"
-    return f"{last}; then: {type(error).__name__}: {str(error).strip().splitlines()[0]}"
+    return f"{last}; then: {type(error).__name__}: {' '.join(str(error).split())}"
 
 
 def _name(cell):
@@ -139,18 +155,15 @@ def _check(notebook, recording):
         for output in cell.outputs:
             if output.output_type == "error":
                 raise Refused(f"{_name(cell)} saved a traceback: catch the error and print what matters of it")
-            if any("widget" in kind for kind in output.get("data", ())):
-                raise Refused(f"{_name(cell)} shows a widget; a saved page cannot")
-    # The set-up cell ran before the hooks were in place; every later one is in `seen`.
-    seen = {}
+    reasons = {}  # of every cell but the set-up cell, which ran before the hooks were in place
     for key, why in recording["seen"]:
-        seen.setdefault(key, []).append(why)
+        reasons.setdefault(key, []).extend(why)
+    keys = [store.cell_key(cell.source) for cell in cells]
     marked = []
-    for cell in cells:
-        reasons = seen.get(store.cell_key(cell.source))
-        why = reasons.pop(0) if reasons else []
-        if any(bool(other) != bool(why) for other in reasons or ()):
-            raise Refused(f"{_name(cell)} stands in the notebook twice, once live and once not: make the sources differ")
+    for cell, key in zip(cells, keys):
+        why = reasons.get(key, [])
+        if why and keys.count(key) > 1:
+            raise Refused(f"{_name(cell)} is live and stands in the notebook twice: make the sources differ")
         if why:
             for output in cell.outputs:
                 extra = set(output.get("data", ())) - TEXT
@@ -177,7 +190,6 @@ def _merge(recording, cells):
     if keys != [store.cell_key(cell.source) for cell in live]:
         raise Refused("the kernel and the notebook disagree about which cells ran; record again")
     for entry, cell in zip(recording["cells"], live):
-        entry["outputs"] = []
         for output in cell.outputs:
             if output.output_type == "stream":
                 entry["outputs"].append({"output_type": "stream", "name": output.name, "text": output.text})
@@ -187,8 +199,8 @@ def _merge(recording, cells):
         recording.pop(key, None)
 
 
-def tidy(notebook, slug):
-    """Take out of a notebook whatever differs between two runs of the same cells."""
+def tidy(notebook: Any, slug: str) -> None:
+    """Take out of a notebook whatever differs between two runs of the same cells, and what only a running kernel can show."""
     notebook.metadata = type(notebook.metadata)(
         kernelspec={"display_name": "Python 3", "language": "python", "name": "python3"},
         language_info={"name": "python"},
@@ -202,6 +214,11 @@ def tidy(notebook, slug):
         for key in list(cell.metadata):
             if key not in KEPT_METADATA:
                 del cell.metadata[key]
+        for output in cell.get("outputs", ()):
+            for kind in [kind for kind in output.get("data", ()) if kind.startswith(WIDGET)]:
+                del output.data[kind]
+        if "outputs" in cell:
+            cell.outputs = [output for output in cell.outputs if output.get("data", True)]
 
 
 def _replace(new, old):

@@ -22,7 +22,7 @@ class Misfit(ValueError):
     """The live run did something else than the recorded one."""
 
 
-def overlay(recorded, live):
+def overlay(recorded: Capture, live: Capture) -> Capture:
     """A Capture with the frames of `recorded` and the bytes of `live`.  Raises Misfit."""
     before, now = streams(recorded), streams(live)
     if [_names(stream) for stream in before] != [_names(stream) for stream in now]:
@@ -33,17 +33,10 @@ def overlay(recorded, live):
     frames = []
     for frame in recorded.frames:
         made = CapturedFrame(changed.get(id(frame), frame.raw), number=frame.number, time=frame.time, sender=frame.sender)
-        made.wire, made.arrivals, made.lost, made.names, made.origin = (
-            frame.wire,
-            frame.arrivals,
-            frame.lost,
-            frame.names,
-            live.origin,
-        )
+        made.wire, made.arrivals, made.lost = frame.wire, frame.arrivals, frame.lost
+        made.names, made.origin = frame.names, live.origin
         frames.append(made)
-    made = Capture(frames, recorded.hosts, recorded.names, live.origin, recorded.missed, recorded.cards)
-    made._on_loopback = live._on_loopback
-    return made
+    return Capture(frames, recorded.hosts, recorded.names, live.origin, recorded.missed, recorded.cards)
 
 
 def _names(stream):

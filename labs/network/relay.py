@@ -210,3 +210,6 @@ class RelaySocket(socket.socket):
         made, caller = super().accept()
         peer = self.callers.pop(caller, caller)
         return RelaySocket(made.detach(), self.own, peer), peer
+
+
+RelaySocket.__module__ = RelaySocket.__qualname__ = "socket"  # type(sock) and repr(sock) read as on any other link
