@@ -282,9 +282,9 @@ def recorded(shell, monkeypatch, tmp_path, *cells):
     recorder._current = None
     recording = store.read(tmp_path / SLUG)
     assert not recording["problems"]
-    for entry, text in zip(recording["cells"], [text for text, (_, why) in zip(printed, recording["seen"]) if why]):
-        entry["outputs"] = [{"output_type": "stream", "name": "stdout", "text": text}]
-    del recording["format"]
+    shown = dict(zip(map(store.cell_key, cells), printed))
+    for entry in recording["cells"]:
+        entry["outputs"] = [{"output_type": "stream", "name": "stdout", "text": shown[entry["key"]]}]
     store.write(tmp_path / SLUG, recording)
     shell.reset()
     shell.user_ns["labs"] = labs
@@ -327,7 +327,8 @@ def test_replay_shows_what_the_live_run_showed(shell, monkeypatch, tmp_path):
     assert unmarked(shown) == live
     assert live[4].strip() == "2 1 server answers ['server answers'] True ['server answers'] {'n': 2}"
     seen = [False, False, True, True, False, True, True, False, True, False]
-    assert [bool(why) for _, why in store.read(tmp_path / SLUG)["seen"]] == seen
+    live_cells = {entry["key"] for entry in store.read(tmp_path / SLUG)["cells"]}
+    assert [store.cell_key(source) in live_cells for source in CELLS] == seen
     assert [text.endswith(" · recorded\n") for text in shown] == seen
     assert unmarked(execute(shell, *CELLS)) == live, "Run All twice"
 
@@ -572,7 +573,7 @@ def test_what_is_recorded_is_marked_and_nothing_else(recorded_notebook):
         ((*SMALL[:2], "1 / 0"), r"cell \[3\] '1 / 0' raised ZeroDivisionError"),
         (
             (*SMALL[:2], "import matplotlib.pyplot as plt\nplt.plot([len(net.hosts)])\nplt.show()"),
-            r"cell \[3\].*because of net.*holds an image: split",
+            r"cell \[3\].*because of net.*shows an image: split",
         ),
         ((SMALL[0], ""), "empty"),
         (("import labs",), "set-up cell"),

@@ -36,7 +36,8 @@ class Attempt:
         names = self.shell.user_ns
         with capture_output() as shown:
             self._run(source)
-        if _texts_shown(shown) != _texts_recorded(cell["outputs"]):
+        said = {name: text for name, text in (("stdout", shown.stdout), ("stderr", shown.stderr)) if text}
+        if (said, [output.data for output in shown.outputs]) != _texts(cell["outputs"]):
             raise Misfit("it shows something else than when it was recorded")
         values = {name: self._merge(record, names.get(name)) for name, record in cell["restore"].items()}
         names.update(values)
@@ -110,20 +111,10 @@ def _same(some, others):
     return all(one is other for one, other in zip(some, others))
 
 
-def _texts_shown(shown):
-    texts = {"stdout": [shown.stdout] if shown.stdout else [], "stderr": [shown.stderr] if shown.stderr else []}
-    for output in shown.outputs:
-        for kind, text in output.data.items():
-            texts.setdefault(kind, []).append(text)
-    return {kind: found for kind, found in texts.items() if found}
-
-
-def _texts_recorded(outputs):
-    texts = {}
+def _texts(outputs):
+    """What a cell showed: ({stream: text}, [texts of one display, …])."""
+    said = {}
     for output in outputs:
         if output["output_type"] == "stream":
-            texts[output["name"]] = [texts.get(output["name"], [""])[0] + output["text"]]
-        else:
-            for kind, text in output["data"].items():
-                texts.setdefault(kind, []).append(text)
-    return texts
+            said[output["name"]] = said.get(output["name"], "") + output["text"]
+    return said, [output["data"] for output in outputs if output["output_type"] != "stream"]

@@ -72,8 +72,8 @@ def record_one(path: str | Path, data: str | Path | None = None) -> str:
         recording = store.read(Path(scratch) / path.stem)
         if recording is None:
             raise Refused(f'the set-up cell did not begin the chapter: expected labs.chapter("{path.stem}")')
-        cells = _check(notebook, recording)
-        _merge(recording, cells)
+        cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+        _complete(recording, cells)
         store.write(Path(scratch) / path.stem, recording)
         _replace(Path(scratch) / path.stem, data / path.stem)
         _write(path, nbformat.writes(notebook))
@@ -141,62 +141,28 @@ def _name(cell):
     return f"cell [{cell.execution_count}] {first.strip()[:60]!r}"
 
 
-def _check(notebook, recording):
-    """The code cells, as [(cell, why it is live)]; raises Refused for what a recording cannot hold."""
-    if recording["problems"]:
-        raise Refused("; ".join(recording["problems"]))
-    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    for number, cell in enumerate(cells, 1):
-        if cell.execution_count != number:
-            raise Refused(f"{_name(cell)} should have count {number}: every code cell runs once, in order")
-        streams = [output.name for output in cell.outputs if output.output_type == "stream"]
-        if len(streams) != len(set(streams)) and _adjacent(cell.outputs):
-            raise Refused(f"{_name(cell)}: stream outputs are not coalesced; flush once, at the cell's end")
-        for output in cell.outputs:
-            if output.output_type == "error":
-                raise Refused(f"{_name(cell)} saved a traceback: catch the error and print what matters of it")
-    reasons = {}  # of every cell but the set-up cell, which ran before the hooks were in place
-    for key, why in recording["seen"]:
-        reasons.setdefault(key, []).extend(why)
+def _complete(recording, cells):
+    """Put what the live cells showed into the recording; raises Refused for what a recording cannot hold."""
+    if problems := recording.pop("problems"):
+        raise Refused("; ".join(problems))
     keys = [store.cell_key(cell.source) for cell in cells]
-    marked = []
-    for cell, key in zip(cells, keys):
-        why = reasons.get(key, [])
-        if why and keys.count(key) > 1:
-            raise Refused(f"{_name(cell)} is live and stands in the notebook twice: make the sources differ")
-        if why:
-            for output in cell.outputs:
-                extra = set(output.get("data", ())) - TEXT
-                if extra:
-                    what = "an image" if any(kind.startswith("image/") for kind in extra) else ", ".join(sorted(extra))
-                    raise Refused(
-                        f"{_name(cell)} is live (because of {', '.join(why)}) and its output holds {what}: "
-                        "split the cell: draw in the next one"
-                    )
-        marked.append((cell, why))
-    return marked
-
-
-def _adjacent(outputs):
-    """Two streams of one name with nothing between them."""
-    pairs = zip(outputs, outputs[1:])
-    return any(a.output_type == b.output_type == "stream" and a.name == b.name for a, b in pairs)
-
-
-def _merge(recording, cells):
-    """Put the outputs into the recording, cell by cell, and take out what only served the checks."""
-    live = [cell for cell, why in cells if why]
-    keys = [cell["key"] for cell in recording["cells"]]
-    if keys != [store.cell_key(cell.source) for cell in live]:
+    live = {entry["key"]: entry for entry in recording["cells"]}
+    if not live.keys() <= set(keys):
         raise Refused("the kernel and the notebook disagree about which cells ran; record again")
-    for entry, cell in zip(recording["cells"], live):
+    for cell, key in zip(cells, keys):
+        if any(output.output_type == "error" for output in cell.outputs):
+            raise Refused(f"{_name(cell)} saved a traceback: catch the error and print what matters of it")
+        if key not in live:
+            continue
+        if keys.count(key) > 1:
+            raise Refused(f"{_name(cell)} is live and stands in the notebook twice: make the sources differ")
+        why = ", ".join(live[key].pop("why"))
         for output in cell.outputs:
-            if output.output_type == "stream":
-                entry["outputs"].append({"output_type": "stream", "name": output.name, "text": output.text})
-            else:
-                entry["outputs"].append({"output_type": "display_data", "data": dict(output.data)})
-    for key in ("seen", "problems", "format"):
-        recording.pop(key, None)
+            if extra := set(output.get("data", ())) - TEXT:
+                what = "an image" if any(kind.startswith("image/") for kind in extra) else ", ".join(sorted(extra))
+                raise Refused(f"{_name(cell)} is live (because of {why}) and shows {what}: split the cell, draw in the next one")
+            kept = dict(output) if output.output_type == "stream" else {"output_type": "display_data", "data": dict(output.data)}
+            live[key]["outputs"].append(kept)
 
 
 def tidy(notebook: Any, slug: str) -> None:

@@ -25,6 +25,18 @@ CAPTURE = "labs.captures.capture:Capture"
 FRAMES = {"labs.captures.capture:CapturedFrame", "labs.captures.frame:Frame"}
 
 
+# Kinds that JSON has no word for: {kind: (what JSON can hold of it, the way back)}.
+BUILT_IN = {
+    bytes: (bytes.hex, bytes.fromhex),
+    bytearray: (bytearray.hex, bytearray.fromhex),
+    tuple: (list, tuple),
+    set: (lambda items: sorted(items, key=repr), set),
+    frozenset: (lambda items: sorted(items, key=repr), frozenset),
+    dict: (lambda items: [[*pair] for pair in items.items()], dict),
+}
+BACK = {kind.__name__: back for kind, (_, back) in BUILT_IN.items()}
+
+
 class Unrecordable(TypeError):
     """The value cannot be written down; the message names its kind."""
 
@@ -34,23 +46,17 @@ def encode(value: Any, files: "Files", name: str = "capture") -> Any:
     kind = type(value)  # exact types: a subclass may hold more than its base shows
     if value is None or kind in (bool, int, float, str):
         return value
-    if kind in (bytes, bytearray):
-        return {kind.__name__: value.hex()}
     if kind is list:
         return [encode(item, files, name) for item in value]
-    if kind is tuple:
-        return {"tuple": [encode(item, files, name) for item in value]}
-    if kind in (set, frozenset):
-        return {kind.__name__: sorted((encode(item, files, name) for item in value), key=repr)}
-    if kind is dict:
-        return {"dict": [[encode(key, files, name), encode(item, files, name)] for key, item in value.items()]}
+    if kind in BUILT_IN:
+        return {kind.__name__: encode(BUILT_IN[kind][0](value), files, name)}
     key = _key(kind)
     if key == CAPTURE:
         if getattr(value, "_live", None) is not None:
             raise Unrecordable("a capture that still runs cannot be written down")
         return {"capture": files.save(value, name), **_numbers(value)}
     if key in FRAMES:
-        return {"frame": _frame_record(key, value)}
+        return {"frame": {"class": key, **_frame_record(value)}}
     if key in OBJECTS:
         return {"object": key, "record": encode(value.to_record(), files, name)}
     raise Unrecordable(f"a {kind.__qualname__} cannot be written down")
@@ -63,24 +69,15 @@ def decode(record: Any, files: "Files") -> Any:
     if not isinstance(record, dict):
         return record
     match record:
-        case {"bytes": text}:
-            return bytes.fromhex(text)
-        case {"bytearray": text}:
-            return bytearray.fromhex(text)
-        case {"tuple": items}:
-            return tuple(decode(item, files) for item in items)
-        case {"set": items}:
-            return {decode(item, files) for item in items}
-        case {"frozenset": items}:
-            return frozenset(decode(item, files) for item in items)
-        case {"dict": items}:
-            return {decode(key, files): decode(item, files) for key, item in items}
         case {"capture": file}:
             return files.load(file, record.get("numbers"))
         case {"frame": {"class": key, **fields}} if key in FRAMES:
             return _frame(_class(key), fields)
         case {"object": key, "record": inner} if key in OBJECTS:
             return _class(key).from_record(decode(inner, files))
+    for kind in record:
+        if kind in BACK:
+            return BACK[kind](decode(record[kind], files))
     raise ValueError(f"a recording holds a kind of value that this version of labs does not know: {sorted(record)}")
 
 
@@ -151,27 +148,27 @@ def _numbers(capture):
 
 def _compare(capture, again, file):
     """A capture file that does not give back what was saved would make the recording differ from the live run."""
-    for attribute in ("hosts", "names", "missed"):
-        was, got = getattr(capture, attribute), getattr(again, attribute)
-        if was != got:
-            raise ValueError(f"{file} does not keep the capture's {attribute}: it was {was!r}, and is read back as {got!r}")
-    if len(capture.frames) != len(again.frames):
-        raise ValueError(f"{file} does not keep the capture: {len(capture.frames)} frames saved, {len(again.frames)} read back")
     for was, got in zip(capture.frames, again.frames):
         got.number = was.number  # kept beside the file
-        if _frame_record("", was) | {"names": {}} != _frame_record("", got) | {"names": {}}:
+    was, got = map(_facts, (capture, again))
+    for what in was:
+        if was[what] != got.get(what):
             raise ValueError(
-                f"{file} does not keep frame {was.number}: its time, sender, arrivals or bytes are read back otherwise"
+                f"{file} does not keep the capture's {what}: it was {was[what]}, and is read back as {got.get(what)}"
             )
 
 
-def _frame_record(key, frame):
+def _facts(capture):
+    facts = {"hosts": capture.hosts, "names": capture.names, "missed": capture.missed, "length": len(capture.frames)}
+    return facts | {f"frame {frame.number}": _frame_record(frame) for frame in capture.frames}
+
+
+def _frame_record(frame):
     return {
-        "class": key,
         "raw": bytes(frame.raw).hex(),
         "where": [frame.number, frame.time, frame.sender, frame.wire, frame.lost],
         "arrivals": [[one.time, one.receiver, None if one.raw is None else bytes(one.raw).hex()] for one in frame.arrivals],
-        "names": dict(getattr(frame, "names", None) or {}),
+        "names": dict(getattr(frame, "names", {})),
     }
 
 

@@ -47,7 +47,6 @@ class Recorder:
         self.files = Files(folder)
         self.tracker = Tracker()
         self.cells = []  # what cells.json will hold of each live cell
-        self.seen = []  # [key, the names that make it live] of every cell
         self.problems = []
         self.running = None  # (code, why it is live, values before)
         self.obtained = set()  # programs that the running cell asked for
@@ -61,10 +60,8 @@ class Recorder:
         self.shell.events.unregister("post_run_cell", self.after)
 
     def save(self) -> None:
-        write(
-            self.folder,
-            {"chapter": self.slug, "link": self.link, "cells": self.cells, "seen": self.seen, "problems": self.problems},
-        )
+        recording = {"chapter": self.slug, "link": self.link, "cells": self.cells, "problems": self.problems}
+        write(self.folder, recording)
 
     def before(self, info: Any) -> None:
         self.running, self.obtained = None, set()
@@ -75,7 +72,6 @@ class Recorder:
         except SyntaxError:
             return  # the cell will say so itself
         why = self.tracker.why(code)
-        self.seen.append([cell_key(info.raw_cell), why])
         self.running = code, why, self.values() if why else None
 
     def after(self, result: Any) -> None:
@@ -120,8 +116,8 @@ class Recorder:
             if name in names and not isinstance(names[name], HARMLESS) and fingerprint(names[name]) is None:
                 live.add(name)
         live &= set(names)
-        entry = {"key": cell_key(source), "begins": _begins(source), "outputs": [], "restore": restore, "in_place": in_place}
-        entry["live"] = sorted(live)
+        entry = {"key": cell_key(source), "begins": _begins(source), "why": why, "outputs": []}
+        entry |= {"restore": restore, "in_place": in_place, "live": sorted(live)}
         programs = set().union(*(self.needs.get(name, ()) for name in why))
         if programs:
             entry["programs"] = sorted(programs)

@@ -81,5 +81,5 @@ def read(folder: str | Path) -> dict | None:
 def write(folder: str | Path, recording: dict) -> None:
     """Write cells.json; one item a line, so that a change shows as a few lines."""
     Path(folder).mkdir(parents=True, exist_ok=True)
-    text = json.dumps({"format": FORMAT, **recording}, indent=1, ensure_ascii=False)
+    text = json.dumps({**recording, "format": FORMAT}, indent=1, ensure_ascii=False)
     (Path(folder) / "cells.json").write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
