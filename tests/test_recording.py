@@ -567,6 +567,50 @@ def test_what_is_recorded_is_marked_and_nothing_else(recorded_notebook):
     assert [text.rstrip().endswith("· recorded") for text in texts] == [False, True, False, True, False, False, True, False]
 
 
+RELAYED = (
+    *SMALL[:2],
+    "sock = client.connect(server, 80)\nconnection, _ = listener.accept()\ntype(sock), type(connection)",
+    "labs.claim('it is connected', sock.getpeername() == (server.address, 80))",
+    "net.wire.hold()\nprint(sock.getpeername()[1])",
+    "labs.claim('one listens', any(row.state == 'LISTEN' for row in server.sockets()))",
+    "sock.close(), connection.close(), listener.close()\nnet.close()",
+)
+
+
+def test_on_relay_a_chapter_is_live_until_a_cell_needs_a_wire(tmp_path):
+    harness.need("tap")
+    path, data = notebook(tmp_path / "notebooks", RELAYED), tmp_path / "data"
+    record_one(path, data)
+    saved = nbformat.read(path, as_version=4)
+    assert harness.texts(saved.cells[3])["text/plain"] == ["(socket.socket, socket.socket)"]
+    changed = copy.deepcopy(saved)
+    changed.cells.insert(-1, new_code_cell("print(client.name)"))
+    changed.cells.insert(-1, new_code_cell("with labs.network('a', 'b') as mine:\n    print(mine.link)"))
+    changed.cells.insert(-1, new_code_cell("labs.claim('mine', True)"))
+    ran = harness.code_cells(harness.run(changed, path.parent, "relay", data, allow_errors=True))
+    shown = [[*harness.texts(cell).values()] for cell in ran]
+    assert shown[:6] == [[*harness.texts(cell).values()] for cell in harness.code_cells(saved)[:6]]
+    said = ["".join(output.get("text", "") for output in cell.outputs) for cell in ran]
+    assert [text.endswith("· recorded\n") for text in said[3:6]] == [False, True, True]
+    assert [any("image/png" in output.get("data", ()) for output in cell.outputs) for cell in ran[:6]] == [False] * 4 + [True] * 2
+    (why,) = harness.texts(ran[6])["error"]
+    assert 'recording, which goes on from the cell `net.wire.hold()`: the link "relay" cannot offer a wire' in why
+    assert "this machine" not in why and (said[7], said[8]) == ("relay\n", "✓ mine\n")
+
+
+def test_what_a_widget_adds_is_not_saved(tmp_path):
+    harness.need("tap")
+    both = "{'application/vnd.jupyter.widget-view+json': {'model_id': 'x'}, 'text/plain': 'a slider'}"
+    alone = both.replace(", 'text/plain': 'a slider'", "")
+    show = "from IPython.display import display\ndisplay({}, raw=True)\ndisplay({}, raw=True)"
+    path = notebook(tmp_path / "notebooks", (SMALL[0], show.replace("{}", both, 1).replace("{}", alone)))
+    record_one(path, tmp_path / "data")
+    saved = nbformat.read(path, as_version=4)
+    assert [output.data for output in saved.cells[2].outputs] == [{"text/plain": "a slider"}]
+    cells, out = harness.nbval(path, "tap", tmp_path, tmp_path / "data")
+    assert not any(cells.values()), harness.tell(cells, out)
+
+
 @pytest.mark.parametrize(
     "cells, says",
     [
