@@ -1,8 +1,11 @@
-"""A capture made of scapy packets, for tests of what reads captures: no network, no clock, every number chosen."""
+"""A capture of frames that a test makes, for tests of what reads captures: no network, no clock, every number chosen."""
 
 from labs.captures.frame import Arrival, Frame
+from labs.decode import build, headers
 
 HOSTS = ("client", "server")
+MACS = {"client": "02:00:00:00:00:01", "server": "02:00:00:00:00:02"}
+LETTERS = {"F": headers.FIN, "S": headers.SYN, "R": headers.RST, "P": headers.PSH, "A": headers.ACK, "U": headers.URG}
 NAMES = {
     "10.0.0.1": "client", "02:00:00:00:00:01": "client",
     "10.0.0.2": "server", "02:00:00:00:00:02": "server",
@@ -48,33 +51,25 @@ class Talk:
         self.address = {"client": src, "server": dst}
         self.sent = []
 
-    def say(self, who, flags, data=b"", seq=None, window=64240, options=(), move=True):
-        """Append a segment; `seq` counts from this side's own next number."""
-        from scapy.layers.inet import IP, TCP
-        from scapy.layers.l2 import Ether
-
+    def say(self, who, flags, data=b"", seq=None, window=64240, options=b"", move=True):
+        """Append a segment; `seq` counts from this side's own next number; flags: "SA" is SYN, ACK."""
         other = "server" if who == "client" else "client"
-        mac = {"client": "02:00:00:00:00:01", "server": "02:00:00:00:00:02"}
         ports = (self.sport, self.dport) if who == "client" else (self.dport, self.sport)
         number = (self.seq[who] + (seq or 0)) % 2**32
-        packet = (
-            Ether(src=mac[who], dst=mac[other])
-            / IP(src=self.address[who], dst=self.address[other], id=len(self.sent))
-            / TCP(
-                sport=ports[0], dport=ports[1], seq=number, ack=self.seq[other] if "A" in flags else 0,
-                flags=flags, window=window, options=list(options),
-            )
-            / data
+        segment = build.tcp(
+            *ports, seq=number, ack=self.seq[other] if "A" in flags else None, flags=sum(LETTERS[one] for one in flags),
+            window=window, options=options, data=data,
         )  # fmt: skip
+        packet = build.ip(self.address[who], self.address[other], build.TCP, segment, identification=len(self.sent))
         if move:
             self.seq[who] = (number + len(data) + ("S" in flags) + ("F" in flags)) % 2**32
-        self.sent.append((who, bytes(packet)))
+        self.sent.append((who, build.ethernet(MACS[who], MACS[other], build.IPV4, packet)))
         return self
 
     def open(self):
         """The three-way handshake."""
-        self.say("client", "S", options=[("MSS", 1460), ("WScale", 7)])
-        self.say("server", "SA", options=[("MSS", 1460), ("WScale", 7)])
+        offered = build.tcp_options(mss=1460, window_scale=7)
+        self.say("client", "S", options=offered).say("server", "SA", options=offered)
         return self.say("client", "A")
 
     def close(self):

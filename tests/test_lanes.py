@@ -1,5 +1,6 @@
 """Lanes and gauges: the order without the times, records, hostile names, pictures that are opaque and fit; follow and watch."""
 
+import itertools
 import json
 import threading
 import time
@@ -130,6 +131,10 @@ def test_mistakes_are_told():
         Lanes().level("a", "b")
     with pytest.raises(TypeError, match="expected a number"):
         Gauge().level("a", None)
+    with pytest.raises(TypeError, match="expected a number or None for the level of 'a', got inf"):
+        Lanes().level("a", float("inf"))
+    with pytest.raises(TypeError, match="expected a number for the level of 'a', got nan"):
+        Gauge().level("a", float("nan"))
     with pytest.raises(ValueError, match="levels, verdict"):
         Gauge(tell="all")
     with pytest.raises(TypeError, match="expected a function"):
@@ -204,6 +209,14 @@ def test_watch_notes_changes_once_and_never_half_of_one():
     assert noted == [("syn", 1), ("accept", 0), ("syn", 0), ("accept", 1)]
 
 
+def test_watch_of_what_never_stands_still():
+    reading, noted = itertools.count(), []
+    watch = Watch(lambda: {"clock": next(reading)}, lambda name, value, at: noted.append(value))
+    for _ in range(3):
+        watch.look()
+    assert len(noted) == 3 and noted == sorted(set(noted))
+
+
 def test_watch_in_the_background():
     value, gauge = [0], Gauge(tell="verdict")
     with gauge.watch(lambda: {"value": value[0]}, every=0.001):
@@ -265,7 +278,7 @@ def test_ticks_are_round_and_few(length):
     ticks = Axis(0, length, 0, 1000).ticks()
     assert 1 <= len(ticks) <= 11 and ticks[0] == (0, "0")
     steps = {b[0] - a[0] for a, b in zip(ticks, ticks[1:])}
-    assert len(steps) <= 1 and all(str(step).rstrip("0") in ("1", "2", "5", "25") for step in steps)
+    assert len(steps) <= 1 and all(str(step).rstrip("0") in ("1", "2", "5") for step in steps)
 
 
 def test_accept_queue(net):

@@ -584,3 +584,45 @@ def test_sockets_for_programs(net):
     assert server.run([sys.executable, "-c", "import os; print(sorted(os.listdir('/proc/self/fd')))"]).wait() == 0
     with pytest.raises(ValueError, match="expected 3 sockets at most for 'true', got 4"):
         server.run(["true"], sockets=[0, 0, 0, 0])
+
+
+OUT_OF_DESCRIPTORS = """
+import os, resource, threading, time
+import labs
+
+net = labs.network("client", "server")
+client, server = net
+held = threading.Event()
+running = labs.serve(lambda connection: held.wait(30), on=server, port=80, backlog=1000)
+most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")) + 20, most))
+kept = []
+try:
+    while True:
+        kept.append(client.connect(server, 80, wait=False))
+except Exception:
+    pass
+end, began = time.monotonic() + 10, time.process_time()
+while not running.log and time.monotonic() < end:
+    time.sleep(0.01)
+begun = time.process_time()
+time.sleep(1.0)
+assert time.process_time() - begun < 0.3, f"{time.process_time() - begun:.2f} s of CPU in an idle second"
+assert 1 <= len(running.log) <= 4 and "Too many open files" in running.log[0], running.log
+for sock in kept:
+    sock.close()
+resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+held.set()
+before = running.requests
+with client.connect(server, 80):  # it accepts again
+    while running.requests == before and time.monotonic() < end:
+        time.sleep(0.01)
+assert running.requests > before
+net.close()
+"""
+
+
+def test_a_server_without_descriptors_waits_and_says_so(tmp_path):
+    """accept() fails with EMFILE, and the connection stays in the queue: the loop must not ask again at once, for ever."""
+    done = subprocess.run([sys.executable, "-c", OUT_OF_DESCRIPTORS], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr

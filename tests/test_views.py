@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from labs.captures.frame import Arrival
+from labs.decode import build
 from labs.views import ByteMap, Ladder, Layers, Names, States, escape, one_line, palette
 from labs.views.names import letters
 from labs.views.spans import spans
@@ -144,7 +145,7 @@ def test_out_of_order_is_not_a_retransmission():
 
 def test_sack_and_window():
     talk = Talk().open()
-    talk.say("server", "A", options=[("SAck", (talk.seq["client"] + 100, talk.seq["client"] + 200))], window=502)
+    talk.say("server", "A", options=build.tcp_options(sack=[(talk.seq["client"] + 100, talk.seq["client"] + 200)]), window=502)
     lines = labels(capture_of(talk.sent), window=True)
     assert lines[0] == "SYN  seq 0  MSS 1460  window 64240  scale 7"
     assert lines[3] == f"ACK  seq 1  ack 1  SACK 101–201  window {502 * 128}"
@@ -397,11 +398,15 @@ def test_display(monkeypatch):
     shown = []
     fake = SimpleNamespace(display=lambda data, raw: shown.append(data))
     monkeypatch.setitem(sys.modules, "IPython.display", fake)
-    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(display=fake))
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(display=fake, version_info=(9, 0)))
     view = Ladder(conversation())
     view._ipython_display_()
     assert [sorted(data) for data in shown] == [["image/png", "text/plain"], ["text/markdown", "text/plain"]]
     assert shown[0]["text/plain"] == CONVERSATION and shown[1]["text/plain"] == view.sentence
+    monkeypatch.setenv("LABS_PICTURES", "0")
+    monkeypatch.setattr(Ladder, "figure", None)  # nothing is drawn
+    view._ipython_display_()
+    assert shown[2] == {"text/plain": CONVERSATION} and shown[3] == shown[1]
 
 
 def test_speed_is_printed_not_judged(capsys):

@@ -17,14 +17,15 @@ Graders live in `labs.lessons.graders.chapter_NN`, one small class a task:
 
 import importlib
 from dataclasses import dataclass
+from typing import Any
 
 from labs.lessons.say import say
 
-__all__ = ["Exercise", "Feedback", "close", "done", "exercise", "missing", "registered"]
+__all__ = ["Exercise", "Feedback", "Verdict", "close", "done", "exercise", "missing", "registered", "with_article"]
 
 MARKS = {"missing": "○", "close": "◐", "done": "✓"}
-_REGISTERED = {}  # id → Exercise class; filled as the graders' modules are imported
-_INSTANCES = {}  # id → its one object, which remembers how many hints were given
+_REGISTERED: dict[str, type] = {}  # id → Exercise class; filled as the graders' modules are imported
+_INSTANCES: dict[str, Any] = {}  # id → its one object, which remembers how many hints were given
 
 
 @dataclass(frozen=True)
@@ -42,17 +43,25 @@ class Feedback:
         """Nothing: `check` has printed it, and a cell that ends with `check` must not show it twice."""
 
 
-def missing(text):
+class Verdict(Exception):
+    """Feedback, raised where a grader cannot go on."""
+
+    def __init__(self, feedback: Feedback):
+        super().__init__(feedback.text)
+        self.feedback = feedback
+
+
+def missing(text: str) -> Feedback:
     """The evidence is not there, or is of another kind."""
     return Feedback("missing", text)
 
 
-def close(text):
+def close(text: str) -> Feedback:
     """The evidence is there and one thing in it is not right: `text` says which."""
     return Feedback("close", text)
 
 
-def done(text):
+def done(text: str) -> Feedback:
     """The evidence shows what was asked."""
     return Feedback("done", text)
 
@@ -62,8 +71,8 @@ class Exercise:
 
     id = ""  # "24-reset": the chapter's number, then a word or two
     title = ""  # what to do, as a command
-    expects = None  # the type of the evidence, several types, `callable`, or None: anything
-    hints = ()  # from a nudge to nearly the solution
+    expects: Any = None  # the type of the evidence, several types, `callable`, or None: anything
+    hints: tuple[str, ...] = ()  # from a nudge to nearly the solution
 
     def __init_subclass__(cls, **kw):
         super().__init_subclass__(**kw)
@@ -78,11 +87,11 @@ class Exercise:
     def __init__(self):
         self._given = 0
 
-    def grade(self, evidence):
+    def grade(self, evidence: Any) -> Feedback:
         """Feedback on evidence of the right kind.  May raise; `check` turns that into feedback."""
         raise NotImplementedError(f"{type(self).__name__} has no grade()")
 
-    def feedback(self, evidence):
+    def feedback(self, evidence: Any) -> Feedback:
         """Feedback on evidence of any kind; never raises."""
         if evidence is None or evidence is ...:
             return missing(f"nothing handed in yet. {self.title}.")
@@ -90,6 +99,8 @@ class Exercise:
             return missing(f"expected {_kinds(self.expects)}, got {_kind(evidence)}")
         try:
             found = self.grade(evidence)
+        except Verdict as verdict:
+            found = verdict.feedback
         except Exception as error:  # evidence of the right type, yet not what the grader can read
             reason = " ".join(str(error).split())
             return missing(f"this evidence cannot be graded: {type(error).__name__}{': ' + reason if reason else ''}")
@@ -97,13 +108,13 @@ class Exercise:
             raise TypeError(f"{type(self).__name__}.grade: expected Feedback, got {_kind(found)}")
         return found
 
-    def check(self, evidence=None):
+    def check(self, evidence: Any = None) -> Feedback:
         """Print the feedback and return it (quietly, so that it may end a cell)."""
         found = self.feedback(evidence)
         say(MARKS[found.status], f"{self.id} · {found.status}: {found.text}")
         return found
 
-    def hint(self):
+    def hint(self) -> None:
         """Print the next hint; after the last one, say so and begin again."""
         if not self.hints:
             say("·", f"{self.id} has no hints.")
@@ -117,7 +128,7 @@ class Exercise:
         return f"{self.id} · {self.title}"
 
 
-def exercise(id):
+def exercise(id: str) -> Exercise:
     """The exercise called `id`, as the notebook names it: "24-reset"."""
     number = str(id).partition("-")[0]
     if number.isdigit():
@@ -135,7 +146,7 @@ def exercise(id):
     return _INSTANCES[id]
 
 
-def registered():
+def registered() -> list[str]:
     """The ids of the exercises whose graders are loaded, in order."""
     return sorted(_REGISTERED)
 
@@ -149,7 +160,7 @@ def _is(evidence, expects):
 
 def _kinds(expects):
     kinds = expects if isinstance(expects, tuple) else (expects,)
-    names = ["a function" if kind is callable else _with_article(kind.__name__) for kind in kinds]
+    names = ["a function" if kind is callable else with_article(kind.__name__) for kind in kinds]
     return " or ".join(names)
 
 
@@ -160,5 +171,6 @@ def _kind(value):
     return getattr(type(value), "shown_as", type(value).__name__)  # labs.lessons.replay.NotHere has a name for people
 
 
-def _with_article(name):
+def with_article(name: str) -> str:
+    """ "a dict", "an int"."""
     return f"an {name}" if name[0] in "aeiouAEIOU" else f"a {name}"

@@ -9,7 +9,7 @@ from struct import pack
 
 from labs.captures.capture import Capture, CapturedFrame
 from labs.captures.stream import streams
-from labs.network.redraw import sealed
+from labs.decode.build import sealed
 
 __all__ = ["Misfit", "overlay"]
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from importlib import metadata
 
 from labs.network.links import LINKS
+from labs.tables import columns
 
 __all__ = ["Evidence", "Report", "diagnose", "doctor", "examine"]
 
@@ -250,7 +251,7 @@ class Report:
         rows += [("", ""), *self.seen.programs.items(), ("root would add", "nothing that the course needs")]
         wide = max(len(name) for name, _ in rows) + 2
         page = textwrap.TextWrapper(WIDTH, subsequent_indent=" " * wide, break_on_hyphens=False, break_long_words=False)
-        return "\n".join(page.fill(name.ljust(wide) + text).rstrip() for name, text in rows)
+        return "\n".join(map(page.fill, columns(rows)))
 
     def __repr__(self):
         return self.text

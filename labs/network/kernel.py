@@ -7,6 +7,8 @@ import socket
 import struct
 from dataclasses import dataclass
 
+from labs.tables import columns
+
 __all__ = ["STATES", "SocketRow", "SocketTable", "accept_queue", "counters", "sockets"]
 
 STATES = (  # include/net/tcp_states.h; the names are those of RFC 9293 §3.3.2, with SYN_RECV for SYN-RECEIVED
@@ -53,15 +55,9 @@ class SocketTable(list):
                 )
             return f"{address}:{port}"
 
-        rows = [("proto", "state", "local", "remote", "recv-q", "send-q", "timer")]
-        rows += [
-            (s.protocol, s.state, endpoint(s.local), endpoint(s.remote), str(s.recv_queue), str(s.send_queue), s.timer)
-            for s in self
-        ]
-        if len(rows) == 1:
-            return "no sockets"
-        widths = [max(len(row[i]) for row in rows) for i in range(7)]
-        return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows)
+        rows = [(s.protocol, s.state, endpoint(s.local), endpoint(s.remote), s.recv_queue, s.send_queue, s.timer) for s in self]
+        head = ("proto", "state", "local", "remote", "recv-q", "send-q", "timer")
+        return "\n".join(columns([head, *rows])) if rows else "no sockets"
 
     def to_record(self):
         return [row.to_record() for row in self]

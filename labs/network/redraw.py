@@ -7,11 +7,10 @@ loss.  What is drawn so is marked so, everywhere (Capture.origin).  The real thi
 
 import random
 from collections import namedtuple
-from struct import pack
 
-from labs.decode.checksum import internet_checksum
+from labs.decode import build
 
-__all__ = ["Connection", "End", "Event", "redraw", "sealed"]
+__all__ = ["Connection", "End", "Event", "redraw"]
 
 End = namedtuple("End", "name mac address")  # of a host
 
@@ -68,10 +67,8 @@ class _Frames:
         """ARP (RFC 826): the client asks everyone, the server answers."""
         client, server = self.connection.ends["client"], self.connection.ends["server"]
         for operation, source, target in ((1, client, server), (2, server, client)):
-            asked = _mac(target) if operation == 2 else bytes(6)
-            to = _mac(target) if operation == 2 else b"\xff" * 6
-            body = pack("!HHBBH", 1, 0x0800, 6, 4, operation) + _mac(source) + _ip(source) + asked + _ip(target)
-            self.made.append((to + _mac(source) + b"\x08\x06" + body, source.name, target.name if operation == 2 else None))
+            raw = build.arp(operation, source.mac, source.address, target.mac, target.address)
+            self.made.append((raw, source.name, target.name if operation == 2 else None))
 
     def open(self):
         self.numbers |= {(self.connection, side): self.connection.first[side] for side in OTHER}
@@ -105,40 +102,22 @@ class _Frames:
         connection, other = self.connection, OTHER[side]
         source, target = connection.ends[side], connection.ends[other]
         sequence = self.numbers[connection, side]
-        acknowledged = self.numbers[connection, other] if flags & ACK else 0
+        acknowledged = self.numbers[connection, other] if flags & ACK else None
         now = (self.event.time // 1_000_000) & 0xFFFFFFFF
-        stamps = pack("!BBII", 8, 10, now, now if flags & ACK else 0)
+        stamps = now, now if flags & ACK else 0
         if flags & RST:
             options = b""
         elif flags & SYN:
-            options = pack("!BBH", 2, 4, MTU - 40) + b"\4\2" + stamps + pack("!BBBB", 1, 3, 3, SCALE)
+            options = build.tcp_options(mss=MTU - 40, sack_permitted=True, timestamps=stamps, window_scale=SCALE)
         else:
-            options = b"\1\1" + stamps
+            options = build.tcp_options(timestamps=stamps)
         window = 0 if flags & RST else WINDOW[side] >> (0 if flags & SYN else SCALE)
-        offset = (20 + len(options)) << 10
-        tcp = pack(
-            "!HHIIHHHH", connection.ports[side], connection.ports[other], sequence, acknowledged, offset | flags, window, 0, 0
-        )
+        segment = build.tcp(
+            connection.ports[side], connection.ports[other], seq=sequence, ack=acknowledged, flags=flags, window=window,
+            options=options, data=data,
+        )  # fmt: skip
         packets = self.numbers[connection, source] = self.numbers.get((connection, source), connection.first[other]) + 1
-        ip = pack("!BBHHHBBH", 0x45, 0, 0, packets & 0xFFFF, 0x4000, 64, 6, 0) + _ip(source) + _ip(target)
-        raw = sealed(_mac(target) + _mac(source) + b"\x08\x00" + ip + tcp + options + data)
+        packet = build.ip(source.address, target.address, build.TCP, segment, identification=packets & 0xFFFF)
+        raw = build.ethernet(source.mac, target.mac, build.IPV4, packet)
         self.made.append((raw, source.name, target.name))
         self.numbers[connection, side] = (sequence + len(data) + bool(flags & SYN) + bool(flags & FIN)) & 0xFFFFFFFF
-
-
-def sealed(raw):
-    """An Ethernet frame with IPv4 (without options) and TCP, its total length and both checksums made right."""
-    raw = bytearray(raw)
-    length = len(raw) - 34
-    raw[16:18], raw[24:26], raw[50:52] = pack("!H", length + 20), b"\0\0", b"\0\0"
-    raw[24:26] = pack("!H", internet_checksum(bytes(raw[14:34])))
-    raw[50:52] = pack("!H", internet_checksum(bytes(raw[26:34]) + pack("!xBH", 6, length) + bytes(raw[34:])))
-    return bytes(raw)
-
-
-def _mac(card):
-    return bytes.fromhex(card.mac.replace(":", ""))
-
-
-def _ip(card):
-    return bytes(map(int, card.address.split(".")))

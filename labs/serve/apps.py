@@ -5,17 +5,22 @@ it can offer in a TLS handshake; kind and counts: what it is called, and what it
 """
 
 import asyncio
+import errno
 import inspect
 import logging
 import socket
+import ssl
 import threading
+from typing import Any
 
 __all__ = ["Aiohttp", "Asgi", "Threads", "runner_for"]
 
 GRACE = 0.2  # seconds for requests in progress, once the server closes
+FULL = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)  # accept(2): nothing is wrong with the connection
+BREATH = 1.0  # seconds until it is tried again, as asyncio does
 
 
-def runner_for(app):
+def runner_for(app: Any) -> "type[Aiohttp | Asgi | Threads]":
     """The class that can run `app`.  TypeError for what is none of the three."""
     if type(app).__module__.startswith("aiohttp.") and hasattr(app, "router"):
         return Aiohttp
@@ -65,7 +70,7 @@ class Aiohttp:
     def __init__(self, app, server):
         self.app, self.server, self.runner = app, server, None
 
-    async def start(self, listener, context, backlog):
+    async def start(self, listener: socket.socket, context: ssl.SSLContext | None, backlog: int) -> None:
         from aiohttp import web
 
         if getattr(self.app, "_loop", None) is not None and self.app._loop.is_closed():
@@ -86,7 +91,7 @@ class Aiohttp:
 
         inner.request_handler = counted
 
-    async def stop(self):
+    async def stop(self) -> None:
         if self.runner:
             await self.runner.cleanup()
 
@@ -110,7 +115,7 @@ class Asgi:
         finally:
             self.running.discard(task)
 
-    async def start(self, listener, context, backlog):
+    async def start(self, listener: socket.socket, context: ssl.SSLContext | None, backlog: int) -> None:
         from hypercorn.asyncio import serve
         from hypercorn.config import Config, Sockets
 
@@ -138,7 +143,7 @@ class Asgi:
         if self.task.done():
             self.task.result()  # raises what the app raised
 
-    async def stop(self):
+    async def stop(self) -> None:
         if self.task:
             self.ending.set()
             if self.running:
@@ -154,17 +159,21 @@ class Threads:
     kind, counts, alpn = "threads", "connection", ()
 
     def __init__(self, handler, server):
-        self.handler, self.server, self.running, self.listener = handler, server, {}, None
+        self.handler, self.server, self.running, self.listener, self.again = handler, server, {}, None, None
 
-    async def start(self, listener, context, backlog):
+    async def start(self, listener: socket.socket, context: ssl.SSLContext | None, backlog: int) -> None:
         self.listener, self.context, self.loop = listener, context, asyncio.get_running_loop()
         self.loop.add_reader(listener, self._accept)
 
     def _accept(self):
         try:
-            connection, address = self.listener.accept()
-        except OSError:  # gone again
-            return
+            connection, _ = self.listener.accept()
+        except OSError as error:
+            if error.errno in FULL:  # the connection stays in the queue, and the loop would call us again at once, for ever
+                self.server.log.add("accept() failed", error)
+                self.loop.remove_reader(self.listener)
+                self.again = self.loop.call_later(BREATH, self.loop.add_reader, self.listener, self._accept)
+            return  # else: gone again
         connection.setblocking(True)
         self.server.requests += 1
         thread = threading.Thread(
@@ -196,9 +205,11 @@ class Threads:
         except OSError as error:
             self.server.log.append(f"TLS handshake failed: {error}")
 
-    async def stop(self):
+    async def stop(self) -> None:
         if not self.listener:
             return
+        if self.again:
+            self.again.cancel()
         self.loop.remove_reader(self.listener)
         self.listener.close()
         for connection in list(

@@ -9,6 +9,8 @@ import asyncio
 import os
 import threading
 import time
+from collections.abc import Coroutine
+from typing import Any
 
 from labs.network.relay_loop import end_tasks
 
@@ -49,11 +51,11 @@ class Background:
         for user in [user for user in running if here and user.port == here[1]] or running:
             user.log.add(context["message"], context.get("exception"))
 
-    def here(self):
+    def here(self) -> bool:
         """True on the loop's own thread, which must not wait for itself."""
         return threading.get_ident() == self.thread.ident
 
-    def call(self, coroutine, timeout):
+    def call(self, coroutine: Coroutine, timeout: float) -> Any:
         """Run a coroutine on the loop and wait for what it returns; TimeoutError if that takes longer (it is then cancelled)."""
         future = asyncio.run_coroutine_threadsafe(coroutine, self.loop)
         try:
@@ -62,7 +64,7 @@ class Background:
             future.cancel()
             raise
 
-    def release(self, user, deadline):
+    def release(self, user: Any, deadline: float) -> None:
         """One user less; the last one ends the loop and waits for its thread until `deadline` (time.monotonic)."""
         global _current
         with _lock:
@@ -76,7 +78,7 @@ class Background:
             self.thread.join(max(0.05, deadline - time.monotonic()))
 
 
-def acquire(user):
+def acquire(user: Any) -> Background:
     """The loop that runs, or a new one; `user` has a port and a log."""
     global _current
     with _lock:

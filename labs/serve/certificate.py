@@ -23,7 +23,7 @@ KEYS = ("Ed25519", "P-256")
 VALID = timedelta(days=30)
 
 
-def certificate(*names, key="Ed25519"):
+def certificate(*names: str, key: str = "Ed25519") -> "Certificate":
     """A certificate for `names` (host names or IP addresses), signed by a CA made for it.  See Authority.issue."""
     return Authority(key=key).issue(*names)
 
@@ -41,7 +41,7 @@ class Authority:
         self._made = _sign(_subject(name), self._key.public_key(), _subject(name), self._key, _basics(ca=True))
         self.pem = _pem(self._made)  # str; public
 
-    def issue(self, *names):
+    def issue(self, *names: str) -> "Certificate":
         """A certificate for one name or several: "shop.test", "10.0.0.2".  Chapter 14-why-do-we-need-certificates.
 
         The names stand in subjectAltName, where clients look for them (RFC 9525 §6.3).
@@ -55,7 +55,7 @@ class Authority:
         made = _sign(_subject(names[0]), key.public_key(), self._made.subject, self._key, extensions)
         return Certificate(self, names, made, key)
 
-    def client_context(self):
+    def client_context(self) -> ssl.SSLContext:
         """An SSLContext that trusts this CA and no other, and checks the server's name."""
         return ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cadata=self.pem)
 
@@ -73,10 +73,10 @@ class Certificate:
         self.authority, self.names, self.pem, self._key = authority, tuple(names), _pem(made), key
 
     @property
-    def key_pem(self):
+    def key_pem(self) -> str:
         return _key_pem(self._key).decode()
 
-    def server_context(self):
+    def server_context(self) -> ssl.SSLContext:
         """A new SSLContext for the server's side: it shows this certificate, and sends no session tickets unless told to.
 
         Tickets (num_tickets > 0) are records that the server sends by itself behind the handshake, RFC 8446 §4.6.1.
@@ -87,12 +87,12 @@ class Certificate:
             context.load_cert_chain(path)
         return context
 
-    def save(self, path):
+    def save(self, path: str | os.PathLike) -> None:
         """Write the certificate and its private key to one PEM file, for programs that want files: openssl, NGINX, …"""
         with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
             file.write(self.pem.encode() + _key_pem(self._key))
 
-    def client_context(self):
+    def client_context(self) -> ssl.SSLContext:
         """A new SSLContext for the client's side: it trusts the CA that signed this certificate, and no other."""
         return self.authority.client_context()
 
@@ -167,12 +167,13 @@ def _key_pem(key):
 def _unlisted(content):
     """A path that OpenSSL can open while the `with` lasts: a file in memory (memfd_create(2)), or else one that is deleted."""
     if hasattr(os, "memfd_create"):
-        file = os.fdopen(os.memfd_create("key", os.MFD_CLOEXEC), "wb")
-        path = f"/proc/self/fd/{file.fileno()}"
-    else:
-        file = tempfile.NamedTemporaryFile()
-        path = file.name
-    with file:
-        file.write(content)
-        file.flush()
+        with os.fdopen(os.memfd_create("key", os.MFD_CLOEXEC), "wb") as file:
+            file.write(content)
+            file.flush()
+            yield f"/proc/self/fd/{file.fileno()}"
+        return
+    with tempfile.TemporaryDirectory() as folder:  # not NamedTemporaryFile, which Windows does not open a second time
+        path = os.path.join(folder, "key.pem")
+        with open(path, "wb") as file:
+            file.write(content)
         yield path

@@ -11,14 +11,20 @@ import socket
 import ssl
 import weakref
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import httpcore
 import httpx
 
+if TYPE_CHECKING:
+    from labs.network.host import Host
+
 __all__ = ["http_client"]
 
 
-def http_client(host, http2=False, verify=True, timeout=10.0, names=None, **how):
+def http_client(
+    host: "Host", http2: bool | str = False, verify: Any = True, timeout: float = 10.0, names: dict | None = None, **how: Any
+) -> httpx.Client:
     """An httpx.Client whose connections start in `host`; see Host.http."""
     if http2 not in (False, True, "only"):
         raise ValueError(f'expected http2 to be False, True or "only", got {http2!r}')
@@ -40,7 +46,7 @@ def _context(verify):
     return httpx.create_ssl_context(verify=verify, trust_env=False)
 
 
-_transports = weakref.WeakKeyDictionary()  # lab process → the transports of its clients
+_transports: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()  # lab process → the transports of its clients
 
 
 def _closed_with(lab, transport):
@@ -62,7 +68,7 @@ class Transport(httpx.BaseTransport):
             keepalive_expiry=limits.keepalive_expiry,
         )  # fmt: skip
 
-    def handle_request(self, request):
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
         url = request.url
         asked = httpcore.Request(
             request.method,
@@ -73,7 +79,7 @@ class Transport(httpx.BaseTransport):
             got = self._pool.handle_request(asked)
         return httpx.Response(got.status, headers=got.headers, stream=_Body(got.stream), extensions=got.extensions)
 
-    def close(self):
+    def close(self) -> None:
         self._pool.close()
 
 
@@ -85,7 +91,7 @@ class _Body(httpx.SyncByteStream):
         with _as_httpx():
             yield from self._stream
 
-    def close(self):
+    def close(self) -> None:
         self._stream.close()
 
 
@@ -114,7 +120,9 @@ class _Backend(httpcore.NetworkBackend):
     def __init__(self, host, names):
         self._host, self._names = host, names
 
-    def connect_tcp(self, host, port, timeout=None, local_address=None, socket_options=None):
+    def connect_tcp(
+        self, host: str, port: int, timeout: float | None = None, local_address: Any = None, socket_options: Any = None
+    ) -> "_Stream":
         try:
             made = self._host.connect(self._names.get(host, host), port, timeout=timeout)
         except TimeoutError as error:
@@ -135,15 +143,17 @@ class _Stream(httpcore.NetworkStream):
     def __init__(self, sock):
         self._sock = sock
 
-    def read(self, max_bytes, timeout=None):
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         with self._errors(timeout, httpcore.ReadTimeout, httpcore.ReadError, "sent nothing for"):
             return self._sock.recv(max_bytes)
 
-    def write(self, buffer, timeout=None):
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
         with self._errors(timeout, httpcore.WriteTimeout, httpcore.WriteError, "took nothing for"):
             self._sock.sendall(buffer)
 
-    def start_tls(self, ssl_context, server_hostname=None, timeout=None):
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> "_Stream":
         with self._errors(timeout, httpcore.ConnectTimeout, httpcore.ConnectError, "did not finish the TLS handshake within"):
             try:
                 return _Stream(ssl_context.wrap_socket(self._sock, server_hostname=server_hostname))
@@ -168,10 +178,10 @@ class _Stream(httpcore.NetworkStream):
         except OSError as error:
             raise failed(f"{error.strerror or error} ({peer})") from error
 
-    def close(self):
+    def close(self) -> None:
         self._sock.close()
 
-    def get_extra_info(self, info):
+    def get_extra_info(self, info: str) -> Any:
         if info == "ssl_object":
             return (
                 self._sock if isinstance(self._sock, ssl.SSLSocket) else None

@@ -15,20 +15,33 @@ import ssl
 import time
 import traceback
 import weakref
+from typing import TYPE_CHECKING, Any
 
 from labs.errors import LabError
 from labs.serve.apps import GRACE, runner_for
 from labs.serve.background import acquire
+
+if TYPE_CHECKING:
+    from labs.network.host import Host
+    from labs.serve.certificate import Certificate
 
 __all__ = ["Log", "Server", "start_server"]
 
 START_WITHIN = 10.0  # seconds
 CLOSE_WITHIN = 1.0  # seconds, whatever clients and handlers do
 
-_servers = weakref.WeakKeyDictionary()  # lab process → {(host, port): Server}
+_servers: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()  # lab process → {(host, port): Server}
 
 
-def start_server(app, on, port=80, tls=None, backlog=128, http2=None, address="0.0.0.0"):
+def start_server(
+    app: Any,
+    on: "Host",
+    port: int = 80,
+    tls: "Certificate | ssl.SSLContext | None" = None,
+    backlog: int = 128,
+    http2: bool | None = None,
+    address: str = "0.0.0.0",
+) -> "Server":
     """Serve `app` on a port of the host `on`: a Server, which is ready when this returns.
 
     A server that this function started on the same host and port is closed first, so a cell can be run again.  tls: a
@@ -56,7 +69,7 @@ def start_server(app, on, port=80, tls=None, backlog=128, http2=None, address="0
 class Log(list):
     """What went wrong in the background, as texts; print(server.log) shows them."""
 
-    def add(self, what, error=None):
+    def add(self, what: str, error: BaseException | None = None) -> None:
         if error is not None:
             what = f"{what}: {''.join(traceback.format_exception(error)).rstrip()}"
         self.append(what)
@@ -80,11 +93,11 @@ class Listener(socket.socket):
         self.accepted.add(connection)
         return connection, address
 
-    def open(self):
+    def open(self) -> set[socket.socket]:
         """The connections that are not closed."""
         return {connection for connection in tuple(self.accepted) if connection.fileno() != -1}
 
-    def cut(self):
+    def cut(self) -> None:
         """End every connection: its peer hears FIN, its owner reads the end of the stream."""
         for connection in self.open():
             try:

@@ -17,8 +17,12 @@ import socket
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from labs.errors import LabError
+
+if TYPE_CHECKING:
+    from labs.network.host import Host
 
 __all__ = ["Worker", "Workers", "main", "workers"]
 
@@ -28,7 +32,9 @@ START_WITHIN = 15.0  # seconds
 MOST_CODE = 40_000  # bytes; it travels in one message to the lab process, and in one argument of a program
 
 
-def workers(function, on, port=80, count=2, how="accept", backlog=128, code=None):
+def workers(
+    function: str, on: "Host", port: int = 80, count: int = 2, how: str = "accept", backlog: int = 128, code: str | None = None
+) -> "Workers":
     """Start `count` workers that serve a port of the host `on`: Workers, all of them ready.
 
     function: "module:function" or "file.py:function"; with code=source text, the name of a function in it.  It gets (listening
@@ -80,10 +86,14 @@ def workers(function, on, port=80, count=2, how="accept", backlog=128, code=None
 
 def _reuseport(host, port, backlog):
     made = host.socket()
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    made.bind(("0.0.0.0", port))
-    made.listen(backlog)
+    try:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        made.bind(("0.0.0.0", port))
+        made.listen(backlog)
+    except OSError:
+        made.close()
+        raise
     return made
 
 
@@ -103,7 +113,7 @@ class Worker:
             os.close(theirs)
         self.pid = self._program.pid
 
-    def wait_until_ready(self, deadline):
+    def wait_until_ready(self, deadline: float) -> None:
         poll = select.poll()
         poll.register(self._ready, select.POLLIN)
         came = poll.poll(max(0, deadline - time.monotonic()) * 1e3)
@@ -115,7 +125,7 @@ class Worker:
             raise LabError(f"{self.name} {how}: {self.output().strip()[-800:] or 'it said nothing'}")
 
     @property
-    def alive(self):
+    def alive(self) -> bool:
         try:
             self._program.wait(0)
             return False
@@ -125,24 +135,24 @@ class Worker:
             return False
 
     @property
-    def cpu_time(self):
+    def cpu_time(self) -> float:
         """Seconds for which it has had a CPU, all its threads together, by its own clock (clock_getcpuclockid(3))."""
         try:
             return time.clock_gettime(~self.pid << 3 | 2)  # the number of that clock: make_process_cpuclock() in Linux
         except OSError:
             raise LabError(f"{self.name} has ended; read its cpu_time while it runs") from None
 
-    def kill(self, signal=signals.SIGKILL, timeout=5.0):
+    def kill(self, signal: int = signals.SIGKILL, timeout: float = 5.0) -> None:
         """Send it a signal; of SIGKILL, wait until it is gone."""
         self._program.kill(signal)
         if signal == signals.SIGKILL:
             self._program.wait(timeout)
 
-    def wait(self, timeout=5.0):
+    def wait(self, timeout: float = 5.0) -> int:
         """Wait until it has ended, by whatever cause; returns its exit status, negative: the signal.  TimeoutError."""
         return self._program.wait(timeout)
 
-    def output(self):
+    def output(self) -> str:
         """What it has written so far."""
         return self._program.output()
 
@@ -164,7 +174,7 @@ class Workers(list):
 
     port = None
 
-    def close(self):
+    def close(self) -> None:
         """Kill those that still run.  Doing it twice is fine."""
         for worker in self:
             worker._forget()
@@ -176,7 +186,7 @@ class Workers(list):
         self.close()
 
 
-def main(module, function, name, code):
+def main(module: str, function: str, name: str, code: str) -> None:
     """What a worker process runs: descriptor 3 is its listening socket, 4 the pipe on which it says that it is ready."""
     import importlib.util
     import linecache

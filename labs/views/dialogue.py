@@ -9,6 +9,7 @@ from itertools import groupby
 
 from labs.captures.stream import streams
 from labs.decode.http1 import messages
+from labs.tables import columns
 
 from . import escape
 from .view import View, count
@@ -71,14 +72,12 @@ class Dialogue(View):
         """Who said what, in order, a table for each conversation; what is said several times in a row stands once.  No times."""
         out = []
         for title, rows in zip(self.titles, self.columns):
-            lines = [list(group) for _, group in groupby(rows, lambda row: (row.end, row.words, row.lost))]
-            wide = max((len(row.end) for row in rows), default=0)
-            out += ["", title, ""]
-            for row, *more in lines:
-                times = f"  [{len(more) + 1} times]" if more else ""
-                out.append(f"  {row.end:<{wide}}  {row.words}{'  [lost]' if row.lost else ''}{times}")
-            if not rows:
-                out.append("  Nobody said anything.")
+            lines = []
+            for (end, words, lost), group in groupby(rows, lambda row: (row.end, row.words, row.lost)):
+                times = len(list(group))
+                lines.append((end, words + "  [lost]" * lost + (f"  [{times} times]" if times > 1 else "")))
+            said = columns(lines) or ["Nobody said anything."]
+            out += ["", title, "", *(f"  {line}" for line in said)]
         return "\n".join(out[1:])
 
     def figure(self):

@@ -1,10 +1,12 @@
 """A capture as a ladder: hosts side by side, time downwards, an arrow for every frame.  Built in chapter 09-osi-model."""
 
+from labs.tables import columns
+
 from . import escape
 from .frame_words import describe
 from .ladder_sentence import tell, tell_messages
 from .names import EPHEMERAL, Names
-from .view import View
+from .view import View, count
 
 __all__ = ["Ladder", "one_line"]
 
@@ -70,19 +72,14 @@ class Ladder(View):
             if at is None:
                 continue
             row = self.rows[at]
-            frame, (source, target) = row.frame, self._ends[at]
-            hop = _hop(frame) if self._hops else ""
             told = self.told(row)
-            lines.append(
-                (self.number(at), hop, source, target, row.protocol, row.label + (f"  [{'; '.join(told)}]" if told else ""))
-            )
-        number, hop, source, target, protocol = (max(map(len, column)) for column in list(zip(*lines))[:5])
-        hop = f"{{1:<{hop}}}   " if self._hops else ""
-        form = f"{{0:>{number}}}  {hop}{{2:<{source}}} → {{3:<{target}}}  {{4:<{protocol}}}  {{5}}".format
-        out = [form(*line) for line in lines]
+            words = row.label + (f"  [{'; '.join(told)}]" if told else "")
+            hop = [_hop(row.frame)] if self._hops else []
+            lines.append((self.number(at), *hop, *self._ends[at], row.protocol, words))
+        out = columns(lines, ">", ["  ", *["   "] * self._hops, " → ", "  ", "  "])
         if None in shown:
-            gap = len(self.rows) - self.limit
-            out.insert(shown.index(None), f"{'…':>{number}}  {gap:,} {self.unit}{'s' * (gap != 1)} not shown …")
+            number = max(len(line[0]) for line in lines)
+            out.insert(shown.index(None), f"{'…':>{number}}  {count(len(self.rows) - self.limit, self.unit)} not shown …")
         return "\n".join([*heading, *out])
 
     def figure(self):

@@ -1,9 +1,11 @@
 """How a ladder is drawn: lanes, arrows, labels, and what stands out in the right margin."""
 
+from labs.tables import count, duration
+
 from . import escape, palette
 from .draw import WIDTH, Sheet
 
-__all__ = ["arrow_row", "clock", "draw"]
+__all__ = ["arrow_row", "draw"]
 
 ROWS_DRAWN = 120  # a picture is never longer than this, however long the text may be
 ROW, BOTTOM = 36, 40  # pixels
@@ -41,7 +43,7 @@ def draw(ladder):
             sheet.text(
                 sum(lanes.values()) / max(len(lanes), 1),
                 y - 3,
-                f"… {gap:,} {noun}{'s' * (gap != 1)} not shown …",
+                f"… {count(gap, noun)} not shown …",
                 10,
                 palette.SOFT,
                 "center",
@@ -73,7 +75,7 @@ def _row(sheet, ladder, at, lanes, y):
         sheet.box(0, y - 24, WIDTH, ROW - 2, fill=WARM, order=0.5)
     sheet.text(54, y - 3, ladder.number(at), 10, palette.SOFT, "right", mono=True)
     if ladder.times:
-        sheet.text(134, y - 3, clock(frame.time - ladder.frames[0].time), 9, palette.SOFT, "right", mono=True)
+        sheet.text(134, y - 3, duration(frame.time - ladder.frames[0].time), 9, palette.SOFT, "right", mono=True)
     colour = palette.LAYER[LAYER_OF.get(row.protocol, 2)]
     sheet.box(146, y - 17, 52, 19, fill=colour, radius=4, order=2)
     sheet.text(172, y - 3, row.protocol, 9, palette.ink_on(colour), "center")
@@ -190,14 +192,3 @@ def _label(sheet, row, tail, far, y, hides_lanes):
     sheet.text(x, y, row.head, size, colour, bold=True, ground=ground)
     if rest:
         sheet.text(x + bold + gap, y, rest, size, ground=ground)
-
-
-def clock(nanoseconds):
-    """A time since the first frame, in the unit that suits it: "0", "137 µs", "1.10 ms", "2.004 s"."""
-    value, sign = abs(nanoseconds), "−" if nanoseconds < 0 else ""
-    if value == 0:
-        return "0"
-    for unit, size, digits in (("s", 1e9, 3), ("ms", 1e6, 2), ("µs", 1e3, 0)):
-        if value >= size:
-            return f"{sign}{value / size:,.{digits}f} {unit}"
-    return f"{sign}{value} ns"

@@ -7,14 +7,24 @@ Everything is kept as plain data, so a run can be kept, compared and drawn again
 """
 
 import time
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from math import isfinite
+from typing import TYPE_CHECKING, Self
+
+from labs.tables import columns, count
 
 from . import escape
 from .frame_words import describe
 from .names import Names
 from .trace_calls import follow
-from .view import View, count
+from .view import Noted
 from .watch import Watch
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from labs.captures.frame import Frame
 
 __all__ = ["Lanes"]
 
@@ -22,11 +32,14 @@ WORDS = 60  # characters of a label
 SHORT = 20_000_000  # ns
 
 
-class Lanes(View):
+class Lanes(Noted):
     """Tracks in the order in which they are first named.  Times are nanoseconds as time.time_ns() and Frame.time give them."""
 
-    def __init__(self, title=None, tracks=(), origin=""):
-        self.title, self.origin = title and escape.plain(title, 120), origin
+    kept = ("title", "tracks", "hosts", "missed", "events")
+    empty = "Nothing was noted."
+
+    def __init__(self, title: str | None = None, tracks: Iterable[str] = (), origin: str = ""):
+        super().__init__(title, origin)
         self.tracks = [escape.plain(track, 40) for track in tracks]  # name them here to fix their order
         self.events = []  # dicts: kind, track (its index), label, start, end, and what the kind needs besides
         self.hosts = []  # of the frames, in the order of the network
@@ -34,12 +47,12 @@ class Lanes(View):
 
     # -- what happened --------------------------------------------------------------------------------------------------------
 
-    def span(self, track, label, start, end, ends=True):
+    def span(self, track: str, label: str, start: int, end: int, ends: bool = True) -> Self:
         """Something that lasted from `start` to `end`.  ends=False: its end says nothing (the next line of source begins)."""
         return self._add("span", track, label, start, end, ends=bool(ends))
 
     @contextmanager
-    def during(self, track, label):
+    def during(self, track: str, label: str) -> Iterator[Self]:
         """The same for the body of a `with`."""
         start = time.time_ns()
         try:
@@ -47,19 +60,19 @@ class Lanes(View):
         finally:
             self.span(track, label, start, time.time_ns())
 
-    def mark(self, track, label, at=None):
+    def mark(self, track: str, label: str, at: int | None = None) -> Self:
         """Something that took no time; at=None: now."""
         at = time.time_ns() if at is None else at
         return self._add("mark", track, label, at, at)
 
-    def level(self, track, value, at=None):
+    def level(self, track: str, value: float | None, at: int | None = None) -> Self:
         """From `at` on (None: from now on) the value is this one, a number; None: there is nothing to measure."""
-        if value is not None and not isinstance(value, (int, float)):
+        if value is not None and (not isinstance(value, (int, float)) or not isfinite(value)):
             raise TypeError(f"expected a number or None for the level of {track!r}, got {value!r}")
         at = time.time_ns() if at is None else at
         return self._add("level", track, "" if value is None else f"{value:,}", at, at, value=value)
 
-    def frames(self, capture, track="packets"):
+    def frames(self, capture: "Iterable[Frame]", track: str = "packets") -> Self:
         """The frames of a capture, each from its departure to its arrival.  What counts in the text is when it arrived."""
         names, several = Names(capture), len({f.sport for f in capture if f.syn and not f.is_ack}) > 1
         self.hosts += [escape.plain(host, 40) for host in getattr(capture, "hosts", ()) if host not in self.hosts]
@@ -78,12 +91,12 @@ class Lanes(View):
             )  # fmt: skip
         return self
 
-    def follow(self, function, *args, line="source line", call="system call"):
+    def follow(self, function: Callable, *args: object, line: str = "source line", call: str = "system call") -> object:
         """Run function(*args) and note each of its lines and each of its calls on a socket; returns what it returns."""
         return follow(self, function, args, line, call)
 
     @contextmanager
-    def watch(self, read, every=0.001):
+    def watch(self, read: Callable[[], dict[str, float]], every: float | None = 0.001) -> Iterator[Watch]:
         """`with lanes.watch(read):` calls read() again and again; it gives {track: value}, and each new value is a level.
 
         every=None: it is called only by look(), and by follow() after each system call.
@@ -95,7 +108,7 @@ class Lanes(View):
             finally:
                 self._watches.remove(watch)
 
-    def look(self):
+    def look(self) -> None:
         """Let every running watch read now."""
         for watch in list(self._watches):
             watch.look()
@@ -112,24 +125,16 @@ class Lanes(View):
 
     # -- as data, as text -----------------------------------------------------------------------------------------------------
 
-    def to_record(self):
+    def to_record(self) -> dict:
         """Everything as plain data for JSON, times counted from the first event."""
+        record = super().to_record()
         zero = min((event["start"] for event in self.events), default=0)
-        events = [event | {"start": event["start"] - zero, "end": event["end"] - zero} for event in self.events]
-        tracks, hosts = list(self.tracks), list(self.hosts)
-        return {"title": self.title, "tracks": tracks, "hosts": hosts, "missed": self.missed, "events": events}
+        for event in record["events"]:
+            event["start"] -= zero
+            event["end"] -= zero
+        return record
 
-    @classmethod
-    def from_record(cls, record, origin="recorded"):
-        """The Lanes that `to_record` described."""
-        if not isinstance(record, dict) or not isinstance(record.get("events"), list):
-            raise ValueError(f"expected a record as Lanes.to_record() gives it, got {type(record).__name__}")
-        lanes = cls(record.get("title"), record["tracks"], origin)
-        lanes.hosts, lanes.missed = list(record["hosts"]), record["missed"]
-        lanes.events = [dict(event) for event in record["events"]]
-        return lanes
-
-    def changes(self):
+    def changes(self) -> list[dict]:
         """The events without levels that stayed as they were (another reading, the same value)."""
         last, kept = {}, []
         for event in sorted(self.events, key=lambda event: event["start"]):
@@ -140,7 +145,7 @@ class Lanes(View):
             kept.append(event)
         return kept
 
-    def order(self):
+    def order(self) -> list[tuple[str, str]]:
         """(track, words) in the order of time: a span within which something else happened begins and ends."""
         events = self._settled(self.changes())
         # Equal times: what lasts begins before what happens in it.  A frame counts when its receiver gets it.
@@ -173,10 +178,10 @@ class Lanes(View):
             moved.append(event)
         return moved
 
-    def summary(self):
+    def summary(self) -> str:
         """How many events each track has, and the most that each level reached."""
         if not self.events:
-            return "Nothing was noted."
+            return self.empty
         told = []
         for index, track in enumerate(self.tracks):
             events = [event for event in self.changes() if event["track"] == index]
@@ -191,21 +196,16 @@ class Lanes(View):
         return f"In order of time: {'; '.join(told)}."
 
     @property
-    def text(self):
+    def text(self) -> str:
         """A table, a column for each track and a row for each event, in the order in which they happened.  No times."""
-        heading = [self.title, ""] if self.title else []
         if not self.events:
-            return "\n".join([*heading, "Nothing was noted."])
-        order = self.order()
-        widths = [max([len(track), *(len(words) for name, words in order if name == track)]) for track in self.tracks]
-        number = len(str(len(order)))
-        rows = ["  ".join([" " * number, *(track.ljust(width) for track, width in zip(self.tracks, widths))]).rstrip()]
-        for at, (name, words) in enumerate(order, 1):
-            cells = [(words if track == name else "").ljust(width) for track, width in zip(self.tracks, widths)]
-            rows.append("  ".join([str(at).rjust(number), *cells]).rstrip())
-        return "\n".join([*heading, *rows])
+            return self.page([self.empty])
+        rows = [
+            [at, *(words if track == name else "" for track in self.tracks)] for at, (name, words) in enumerate(self.order(), 1)
+        ]
+        return self.page(columns([["", *self.tracks], *rows], ">"))
 
-    def figure(self):
+    def figure(self) -> "Figure":
         """The tracks as a matplotlib Figure."""
         from .lanes_figure import draw
 

@@ -34,21 +34,19 @@ ALARM = "#C00000"  # lost, reset, zero window: always with a word or a sign besi
 QUIET = "#F4F4F4"  # bands behind rows
 
 
-def host_colour(index):
+def host_colour(index: int) -> str:
     """The colour of the host that stands at `index` in the network's order; it repeats after six."""
     return HOSTS[index % len(HOSTS)]
 
 
-def ink_on(colour):
+def ink_on(colour: str) -> str:
     """Black or white: the text colour with more contrast on `colour` ("#RRGGBB"), by WCAG's relative luminance."""
-    linear = [
-        (c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4)
-        for c in (int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5))
-    ]
-    luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+    parts = [part / 255 for part in bytes.fromhex(colour[1:])]
+    red, green, blue = (part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    luminance = 0.2126 * red + 0.7152 * green + 0.0722 * blue
     return INK if (luminance + 0.05) ** 2 > 0.05 * 1.05 else PAPER
 
 
-def tint(colour, part=0.28):
+def tint(colour: str, part: float = 0.28) -> str:
     """`colour` thinned with white, for what a layer carries."""
-    return "#" + "".join(f"{round(255 + (int(colour[i : i + 2], 16) - 255) * part):02x}" for i in (1, 3, 5))
+    return "#" + bytes(round(255 + (value - 255) * part) for value in bytes.fromhex(colour[1:])).hex()

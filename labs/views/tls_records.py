@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+from labs.tables import columns
+
 from . import escape, palette
 from .bytemap import ByteMap
 from .layers import Layers
@@ -110,10 +112,7 @@ def _range(numbers):
 
 
 def _table(rows):
-    head = ("", "segment", "from", "on the wire", "bytes", "[inside]")
-    wide = [max(len(row[i]) for row in (head, *rows)) for i in range(5)]
-    form = f"{{:>{wide[0]}}}  {{:<{wide[1]}}}  {{:<{wide[2]}}}  {{:<{wide[3]}}}  {{:>{wide[4]}}}  {{}}".format
-    return [form(*head), *(form(*row) for row in rows)]
+    return columns([("", "segment", "from", "on the wire", "bytes", "[inside]"), *rows], "><<<>")
 
 
 class RecordBytes(ByteMap):

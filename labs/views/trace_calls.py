@@ -10,6 +10,11 @@ import select
 import socket
 import sys
 import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .lanes import Lanes
 
 __all__ = ["follow"]
 
@@ -21,7 +26,7 @@ _ON_SOCKETS = {
 _ON_EPOLL = {"poll": "epoll_wait", "register": "epoll_ctl", "modify": "epoll_ctl", "unregister": "epoll_ctl"}
 
 
-def follow(lanes, function, args, line, call):
+def follow(lanes: "Lanes", function: Callable, args: tuple, line: str, call: str) -> object:
     """function(*args) with its lines as spans of the track `line`, and its system calls as spans of the track `call`."""
     code, current, calling = function.__code__, [], []
 

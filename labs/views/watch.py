@@ -2,8 +2,12 @@
 
 import threading
 import time
+from collections.abc import Callable
+from typing import Self
 
 __all__ = ["Watch"]
+
+READS = 10  # what differs from reading to reading, such as a counter under load, is noted all the same
 
 
 class Watch:
@@ -13,18 +17,22 @@ class Watch:
     An error in read() ends the watch and is raised at the end of the `with`.
     """
 
-    def __init__(self, read, note, every=0.001):
+    def __init__(
+        self, read: Callable[[], dict[str, float]], note: Callable[[str, float, int], object], every: float | None = 0.001
+    ):
         if not callable(read):
             raise TypeError(f"expected a function that gives {{name: value}}, got {read!r}")
         self._read, self._note, self._every = read, note, every
         self._over, self._error, self._last, self._lock = threading.Event(), None, {}, threading.Lock()
         self._thread = None if every is None else threading.Thread(target=self._run, name="watch", daemon=True)
 
-    def look(self):
+    def look(self) -> None:
         """Read now; whoever has just changed something calls this, and need not wait for the next turn."""
         with self._lock:
             values, now = self._read(), time.time_ns()
-            while values != self._last and values != (again := self._read()):
+            for _ in range(READS):
+                if values == self._last or values == (again := self._read()):
+                    break
                 values, now = again, time.time_ns()  # it changed while it was being read: half old, half new
             for name, value in values.items():
                 if name not in self._last or self._last[name] != value:
@@ -38,13 +46,13 @@ class Watch:
         except Exception as error:  # said at the end of the `with`, not in the middle of somebody else's output
             self._error = error
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         self.look()
         if self._thread:
             self._thread.start()
         return self
 
-    def __exit__(self, kind, *_):
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._over.set()
         if self._thread:
             self._thread.join()

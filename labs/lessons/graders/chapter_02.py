@@ -1,13 +1,12 @@
 """The exercises of chapter 02-polling: an answer that waits, a poller that is patient, a server that loses nothing."""
 
 import socket
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 from labs.captures.capture import Capture
-from labs.lessons.exercise import Exercise, close, done, missing
-from labs.lessons.graders.chapter_18 import is_empty
+from labs.lessons.exercise import Exercise, Verdict, close, done, missing
+from labs.lessons.graders.tools import call, is_empty, times
 
 HELD = 0.3  # seconds
 BUDGET, ENOUGH = 35, 100  # requests of one poller: allowed; after so many it is told "done"
@@ -81,9 +80,7 @@ class Backoff(Exercise):
         if is_empty(function):
             return missing("poll asks nothing yet")
         clocks = [Clock(1.0), *(Clock(90.0) for _ in range(6))]
-        trouble = _try(function, clocks)
-        if trouble:
-            return trouble
+        _try(function, clocks)
         short, long = clocks[0], clocks[1:]
         if max(len(clock.asked) for clock in clocks) >= ENOUGH:
             return close(f"{ENOUGH} requests and more for one job: it asks without a pause, or with one that is far too short")
@@ -105,7 +102,7 @@ class Backoff(Exercise):
 
 
 def _try(function, clocks):
-    """Let the poller ask a real server, once for each clock.  Feedback if that does not go well, else None."""
+    """Let the poller ask a real server, once for each clock.  A Verdict if that does not go well."""
     from aiohttp import web
 
     from labs import network, serve
@@ -122,29 +119,14 @@ def _try(function, clocks):
         client, server = net
         with serve(app, on=server), client.http(base_url="http://server") as http:
             for number, clock in enumerate(clocks):
-                outcome = []
-                worker = threading.Thread(target=_run, args=(function, http, number, clock, outcome), daemon=True)
-                worker.start()
-                worker.join(3)
-                if not outcome:
-                    return close("poll did not come back: pause with the sleep that it is given, time.sleep() waits for real")
-                answer, error = outcome[0]
-                if error is not None:
-                    return missing(f"poll failed: {type(error).__name__}: {error}")
+                on = "a real server (pause with the sleep that it is given: time.sleep() waits for real)"
+                answer = call(function, http, f"/jobs/{number}", clock.sleep, on=on, seconds=3.0)
                 if not clock.asked:
-                    return missing("poll did not ask the server: http.get(handle)")
+                    raise Verdict(missing("poll did not ask the server: http.get(handle)"))
                 if clock.asked[-1] < clock.length and len(clock.asked) < ENOUGH:
-                    return close(f"poll gave up after {len(clock.asked)} requests, before the job was done")
+                    raise Verdict(close(f"poll gave up after asking {times(len(clock.asked))}, before the job was done"))
                 if answer != "done":
-                    return close(f'poll should return the text "done", it returned {answer!r}')
-    return None
-
-
-def _run(function, http, number, clock, outcome):
-    try:
-        outcome.append((function(http, f"/jobs/{number}", clock.sleep), None))
-    except Exception as error:
-        outcome.append((None, error))
+                    raise Verdict(close(f'poll should return the text "done", it returned {answer!r}'))
 
 
 class Events(Exercise):
@@ -162,21 +144,24 @@ class Events(Exercise):
 
         if is_empty(function):
             return missing("make_app makes nothing yet")
-        app = function()
+        app = call(function)
         if not hasattr(app, "router"):
             return missing(f"make_app should return a web.Application, it returned {type(app).__name__}")
         with network("client", "server") as net:
             client, server = net
             with serve(app, on=server) as backend, client.http(base_url="http://server", timeout=4) as http:
-                with ThreadPoolExecutor(2) as pool:
-                    found = _Reader(net, client, server, http, pool).try_all()
-                if found.status != "done" and backend.log:
-                    return close(f"{found.text} ({backend.log[-1].strip().splitlines()[-1]})")
-                return found
+                try:
+                    with ThreadPoolExecutor(2) as pool:
+                        return _Reader(net, client, server, http, pool).try_all()
+                except Verdict as verdict:
+                    if backend.log:
+                        return close(f"{verdict} ({backend.log[-1].strip().splitlines()[-1]})")
+                    raise
 
 
-class Wrong(Exception):
+def _wrong(text):
     """What an answer showed, in words for the learner."""
+    return Verdict(close(text))
 
 
 class _Reader:
@@ -189,17 +174,17 @@ class _Reader:
     def publish(self, text):
         answer = self.http.post("/events", content=text)
         if answer.status_code >= 300:
-            raise Wrong(f"POST /events was answered with {answer.status_code}")
+            raise _wrong(f"POST /events was answered with {answer.status_code}")
         self.all.append([len(self.all) + 1, text])
 
     def read(self, after, wait):
         answer = self.http.get("/events", params={"after": after, "wait": wait})
         if answer.status_code != 200:
-            raise Wrong(f"GET /events was answered with {answer.status_code}")
+            raise _wrong(f"GET /events was answered with {answer.status_code}")
         try:
             return answer.json()
         except ValueError:
-            raise Wrong(f"GET /events should answer with a JSON list, it answered {answer.text[:40]!r}") from None
+            raise _wrong(f"GET /events should answer with a JSON list, it answered {answer.text[:40]!r}") from None
 
     def held(self, after, wait, readers=1):
         """Questions that are on the server when this returns."""
@@ -214,7 +199,7 @@ class _Reader:
 
     def expect(self, got, after, when):
         if got != self.all[after:]:
-            raise Wrong(f"{when}: expected {self.all[after:]}, got {got}")
+            raise _wrong(f"{when}: expected {self.all[after:]}, got {got}")
 
     def try_all(self):
         import httpx
@@ -225,12 +210,12 @@ class _Reader:
             self.expect(self.read(0, 1), 0, "two events were published before the first question")
             (future,) = self.held(2, 3)
             if future.done():
-                raise Wrong(f"a question for which there was nothing yet was answered at once, with {future.result()}")
+                raise _wrong(f"a question for which there was nothing yet was answered at once, with {future.result()}")
             asked = time.monotonic()
             self.publish("three")
             self.expect(future.result(4), 2, "an event was published while a question was held")
             if time.monotonic() - asked > 2:
-                raise Wrong("a held question was answered when its time was up, not when the event came")
+                raise _wrong("a held question was answered when its time was up, not when the event came")
             self.publish("four")
             self.publish("five")
             self.expect(self.read(3, 1), 3, "two events were published between two questions")
@@ -245,11 +230,9 @@ class _Reader:
             asked = time.monotonic()
             self.expect(self.read(7, 0.3), 7, "nothing happened for as long as the question allowed")
             if time.monotonic() - asked < 0.2:
-                raise Wrong("a question with wait=0.3 and nothing to say was answered before its time was up")
-        except Wrong as wrong:
-            return close(str(wrong))
+                raise _wrong("a question with wait=0.3 and nothing to say was answered before its time was up")
         except (TimeoutError, httpx.TimeoutException):
-            return close("a question was not answered within 4 s, although its time was up or an event had come")
+            raise _wrong("a question was not answered within 4 s, although its time was up or an event had come") from None
         return done("seven events, published at the worst moments; every reader got each of them once, in order")
 
     def cut_off(self, after):

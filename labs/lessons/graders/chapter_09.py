@@ -1,11 +1,11 @@
 """The exercises of chapter 09-osi-model: reading, building and forwarding frames, byte by byte."""
 
-import struct
-
 from labs.captures.capture import Capture
-from labs.decode import peel
+from labs.decode import build, peel
 from labs.decode.checksum import internet_checksum
+from labs.decode.headers import PSH
 from labs.lessons.exercise import Exercise, close, done, missing
+from labs.lessons.graders.tools import call
 
 MACS = [bytes([2, 0, 0, 0, 0, n]) for n in range(6)]
 CLIENT, ROUTER, SERVER = bytes([10, 0, 0, 1]), bytes([10, 0, 0, 254]), bytes([10, 0, 1, 1])
@@ -13,22 +13,19 @@ SIXTY = 60  # bytes of the shortest Ethernet frame, without its check sequence
 
 
 def packet(protocol, body, options=b"", ttl=64, source=CLIENT, target=SERVER):
-    """An IPv4 packet; `options` fill whole words."""
-    head = struct.pack("!BBHHHBBH", 0x45 + len(options) // 4, 0, 20 + len(options) + len(body), 7, 0x4000, ttl, protocol, 0)
-    head += source + target + options
-    return head[:10] + internet_checksum(head).to_bytes(2, "big") + head[12:] + body
+    return build.ip(source, target, protocol, body, ttl=ttl, identification=7, options=options)
 
 
 def ethernet(kind, body, target=MACS[2], source=MACS[1]):
-    return target + source + kind.to_bytes(2, "big") + body
+    return build.ethernet(source, target, kind, body)
 
 
 def tcp(data=b"", options=b""):
-    return struct.pack("!HHIIBBHHH", 40_000, 443, 1, 1, (5 + len(options) // 4) << 4, 0x18, 500, 0, 0) + options + data
+    return build.tcp(40_000, 443, seq=1, ack=1, flags=PSH, window=500, options=options, data=data)
 
 
 def udp(data):
-    return struct.pack("!HHHH", 40_000, 53, 8 + len(data), 0) + data
+    return build.udp(40_000, 53, data)
 
 
 def padded(raw):
@@ -36,8 +33,8 @@ def padded(raw):
 
 
 ROUTE = bytes([7, 7, 4, 0, 0, 0, 0, 0])  # Record Route with room for one address, and End of Option List: RFC 791 §3.1
-ECHO = struct.pack("!BBHHH", 8, 0, 0, 1, 1)
-ARP = struct.pack("!HHBBH", 1, 0x0800, 6, 4, 1) + MACS[1] + CLIENT + bytes(6) + ROUTER
+ECHO = bytes([8, 0, 0, 0, 0, 1, 0, 1])  # RFC 792: type 8, code 0, checksum, identifier, sequence number
+ARP = build.arp(1, MACS[1], CLIENT, MACS[2], ROUTER)[14:]
 
 
 def samples():
@@ -89,14 +86,9 @@ class Spans(Exercise):
     def grade(self, function):
         cases = samples()
         for number, (what, raw, wanted) in enumerate(cases):
-            try:
-                got = function(raw)
-            except Exception as error:
-                return close(f"on {what} ({len(raw)} bytes) your function raised {type(error).__name__}: {error}")
-            if got is None:
-                return missing("spans_of returned nothing yet")
-            if not isinstance(got, dict):
-                return missing(f"spans_of should return a dict of name: (first, end), it returned {type(got).__name__}")
+            got = call(function, raw, on=f"{what} ({len(raw)} bytes)", returns=dict)
+            if odd := next((name for name, span in got.items() if not isinstance(span, (tuple, list))), None):
+                return missing(f"spans_of should name each layer with (first, end); {odd!r} has {got[odd]!r}")
             fault = self.fault({name: tuple(span) for name, span in got.items()}, wanted)
             if fault:
                 return close(f"{number} of {len(cases)} frames are right; the next is {what} ({len(raw)} bytes): {fault}")
@@ -262,15 +254,11 @@ class Forward(Exercise):
             ("a packet with TTL 2", packet(1, ECHO, ttl=2)),
         ):
             raw = ethernet(0x0800, body)
-            got = self.call(function, raw, own, after)
-            if isinstance(got, Exception):
-                return close(f"on {what} your function raised {type(got).__name__}: {got}")
+            got = call(function, raw, own, after, on=what, returns=(bytes, bytearray, type(None)))
             if got is None:
                 if what == "a UDP datagram":
                     return missing("forward returned nothing for an ordinary frame; it should return the bytes that leave")
                 return close(f"{what} should be passed on, yours returned None")
-            if not isinstance(got, (bytes, bytearray)):
-                return missing(f"forward should return bytes or None, it returned {type(got).__name__}")
             fault = self.fault(raw, bytes(got), own, after)
             if fault:
                 return close(f"{what}: {fault}")
@@ -281,18 +269,10 @@ class Forward(Exercise):
             ("a packet with TTL 1", ethernet(0x0800, packet(17, udp(b"late"), ttl=1))),
             ("a packet with a damaged header", damaged),
         ):
-            got = self.call(function, raw, own, after)
-            if isinstance(got, Exception):
-                return close(f"on {what} your function raised {type(got).__name__}: {got}")
+            got = call(function, raw, own, after, on=what, returns=(bytes, bytearray, type(None)))
             if got is not None:
                 return close(f"{what} must not be passed on, yours returned {len(got)} bytes")
         return done("good frames leave as a router sends them, the others stay")
-
-    def call(self, function, raw, own, after):
-        try:
-            return function(raw, own, after)
-        except Exception as error:
-            return error
 
     def fault(self, raw, got, own, after):
         """The first thing that a receiver would find wrong."""

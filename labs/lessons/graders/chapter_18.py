@@ -1,18 +1,14 @@
 """The exercises of chapter 18-how-the-backend-accepts-connections: queues that overflow, and one that must not."""
 
-import threading
+import contextlib
 import time
 
 from labs.captures.capture import Capture
 from labs.lessons.exercise import Exercise, close, done, missing
 from labs.lessons.graders.chapter_24 import connections, opened
+from labs.lessons.graders.tools import Running, call, is_empty
 
 OVERFLOWS = "TcpExtListenOverflows"
-
-
-def is_empty(function):
-    """True for a function of which only the stub is written, `...`: seen without running it, so without a network."""
-    return getattr(getattr(function, "__code__", None), "co_code", b"") == (lambda: None).__code__.co_code
 
 
 class Backlog(Exercise):
@@ -34,11 +30,7 @@ class Backlog(Exercise):
             client, server = net
             for port, backlog in ((81, 3), (82, 0), (83, 6)):
                 with server.listen(port, backlog):
-                    got = function(client, server, port)
-                if got is None:
-                    return missing(f"measure returned nothing for a server with a backlog of {backlog}")
-                if not isinstance(got, int):
-                    return missing(f"measure should return a number, it returned {type(got).__name__}")
+                    got = call(function, client, server, port, on=f"a server with a backlog of {backlog}", returns=int)
                 if got == backlog + 1:
                     why = "that many fit, but it is not what listen() was told"
                     return close(f"a server with a backlog of {backlog} was measured as {got}: {why}")
@@ -130,40 +122,30 @@ class Acceptor(Exercise):
         with network("client", "server") as net:
             client, server = net
             listener = server.listen(80, backlog=2)
-            problems, callers = [], []
-            worker = threading.Thread(target=_run, args=(function, listener, problems), daemon=True)
-            worker.start()
-            try:
+            callers = []
+            with contextlib.ExitStack() as stack:
+                run = stack.enter_context(Running(function, listener, _answer, sockets=(listener,)))
+                stack.callback(lambda: [caller.close() for caller in callers])
                 for _ in range(8):
                     callers += [client.connect(server, 80, wait=False) for _ in range(3)]
                     time.sleep(0.03)
-                if not worker.is_alive():
-                    why = f"serve ended while clients came: {problems[0]}" if problems else "serve returned while clients came"
-                    return missing(f"{why}; it has to go on accepting")
+                if run.problem:
+                    return missing(f"serve ended while clients came: {run.problem}; it has to go on accepting")
                 if overflows := server.counters()[OVERFLOWS]:
                     return close(f"{OVERFLOWS} rose by {overflows}: clients came while serve did not accept")
                 for number, caller in enumerate(callers):
                     caller.sendall(b"%d" % number)
                 deadline = time.monotonic() + 3
                 got = [_receive(caller, deadline) for caller in callers]
-            finally:
-                for sock in (*callers, listener):
-                    sock.close()
         right = sum(answer == b"answer to %d" % number for number, answer in enumerate(got))
         if right < len(got):
             return close(f"nobody was dropped, but only {right} of {len(got)} clients got the answer to their question")
         return done(f"{len(got)} clients in bursts of 3, all answered, none dropped")
 
 
-def _run(function, listener, problems):
-    def answer(question):
-        time.sleep(0.05)
-        return b"answer to " + bytes(question)
-
-    try:
-        function(listener, answer)
-    except Exception as error:  # the listener is closed when the clients are through
-        problems.append(f"{type(error).__name__}: {error}")
+def _answer(question):
+    time.sleep(0.05)
+    return b"answer to " + bytes(question)
 
 
 def _receive(caller, deadline):

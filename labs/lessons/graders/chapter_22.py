@@ -2,17 +2,15 @@
 
 import array
 import contextlib
-import ctypes
 import fcntl
 import random
 import select
 import socket
 import termios
-import threading
 import time
 
 from labs.lessons.exercise import Exercise, close, done, missing
-from labs.lessons.graders.chapter_18 import is_empty
+from labs.lessons.graders.tools import Running, call, is_empty
 from labs.serve.load import Load
 
 ANSWERS_WITHIN = 5.0  # seconds
@@ -34,10 +32,9 @@ class Wanted(Exercise):
         for number, (every, stall) in enumerate(((0.1, 0.0), (0.01, 0.3), (0.05, 0.4))):
             starts, took = closed_loop(every, stall, begin=number * 7.0)
             right = [start + latency - (starts[0] + k * every) for k, (start, latency) in enumerate(zip(starts, took))]
-            got = function(list(starts), list(took), every)
-            if not isinstance(got, (list, tuple)) or len(got) != len(right):
-                kind = f"{len(got)} numbers" if isinstance(got, (list, tuple)) else type(got).__name__
-                return missing(f"expected a list of {len(right)} latencies, got {kind}")
+            got = call(function, list(starts), list(took), every, returns=(list, tuple))
+            if len(got) != len(right):
+                return missing(f"expected a list of {len(right)} latencies, got {len(got)} numbers")
             if same(got, right):
                 continue
             if same(got, took):
@@ -123,7 +120,7 @@ class Fewest(Exercise):
             listening = server.listen(80)
             pairs = [socket.socketpair() for _ in range(3)]
             ours, theirs = [ours for ours, _ in pairs], [theirs for _, theirs in pairs]
-            run = stack.enter_context(Running(function, listening, theirs))
+            run = stack.enter_context(Running(function, listening, list(theirs), sockets=(listening, *theirs)))
             for sock in (*ours, *theirs):
                 sock.settimeout(ANSWERS_WITHIN)
                 stack.callback(sock.close)
@@ -214,7 +211,8 @@ class Pool(Exercise):
             for port in (9001, 9002, 9003):
                 processes += stack.enter_context(workers("work", on=server, port=port, count=1, code=WORKER))
             sockets = [stack.enter_context(server.connect("127.0.0.1", port)) for port in (9001, 9002, 9003)]
-            run = stack.enter_context(Running(function, server.listen(80), sockets))
+            door = server.listen(80)
+            run = stack.enter_context(Running(function, door, list(sockets), sockets=(door, *sockets)))
             people = [Person(name, stack.enter_context(client.connect(server, 80))) for name in "ABCD"]
             return self.try_it(run, people, processes)
 
@@ -294,35 +292,3 @@ def began(processes, word, seconds=2.0):
                 return process
         time.sleep(0.002)
     return None
-
-
-class Running:
-    """The learner's server in a thread, for the time of a `with`; then its sockets are taken from it."""
-
-    def __init__(self, function, listening, workers):
-        self.function, self.listening, self.workers, self.problem = function, listening, workers, ""
-        self.thread = threading.Thread(target=self.run, daemon=True)
-
-    def run(self):
-        try:
-            self.function(self.listening, list(self.workers))
-            self.problem = "it returned"
-        except Exception as error:
-            self.problem = f"{type(error).__name__}: {' '.join(str(error).split())}"
-
-    def why(self, what):
-        return f"{what} ({self.function.__name__} has ended: {self.problem})" if self.problem else what
-
-    def __enter__(self):
-        self.thread.start()
-        return self
-
-    def __exit__(self, *_):
-        for sock in (self.listening, *self.workers):
-            with contextlib.suppress(OSError):
-                sock.shutdown(socket.SHUT_RDWR)  # wakes who waits in accept(), recv() or select()
-        self.thread.join(0.3)
-        if self.thread.is_alive():  # a loop that ignores errors
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self.thread.ident), ctypes.py_object(SystemExit))
-        for sock in (self.listening, *self.workers):
-            sock.close()

@@ -4,8 +4,10 @@ import random
 
 from labs.captures.capture import Capture
 from labs.captures.frame import Frame
+from labs.decode import build
 from labs.decode.headers import ACK, FIN, PSH, SYN
 from labs.lessons.exercise import Exercise, close, done, missing
+from labs.lessons.graders.tools import call
 
 
 def connections(capture):
@@ -161,11 +163,7 @@ class Reorder(Exercise):
     def grade(self, function):
         for start, what in ((1_000, "a small number"), (2**32 - 3_000, "a number near the end of the 32-bit space")):
             text, frames = shuffled(start)
-            got = function(list(frames))
-            if got is None:
-                return missing("put_in_order returned nothing yet")
-            if not isinstance(got, (bytes, bytearray)):
-                return missing(f"put_in_order should return bytes, it returned {type(got).__name__}")
+            got = call(function, list(frames), returns=(bytes, bytearray))
             if bytes(got) != text:
                 return close(f"with an initial sequence number of {what}: {difference(text, bytes(got))}")
         return done("two shuffled captures, with duplicates and an overlap, came back byte for byte")
@@ -198,17 +196,8 @@ def shuffled(start):
 
 
 def _segment(sender, seq, flags, payload=b""):
-    client = sender == "client"
-    ends = (bytes([10, 0, 0, 1]), bytes([10, 0, 0, 2])) if client else (bytes([10, 0, 0, 2]), bytes([10, 0, 0, 1]))
-    ports = (40_000, 80) if client else (80, 40_000)
-    tcp = (
-        b"".join(n.to_bytes(2, "big") for n in ports)
-        + (seq % 2**32).to_bytes(4, "big")
-        + bytes(4)
-        + bytes([0x50, flags])
-        + (64_240).to_bytes(2, "big")
-        + bytes(4)
-    )
-    ip = bytes([0x45, 0]) + (40 + len(payload)).to_bytes(2, "big") + bytes(4) + bytes([64, 6]) + bytes(2) + ends[0] + ends[1]
-    macs = bytes.fromhex("020000000002020000000001" if client else "020000000001020000000002")
-    return Frame(macs + b"\x08\x00" + ip + tcp + payload, sender=sender)
+    ends, ports, macs = ("10.0.0.1", "10.0.0.2"), (40_000, 80), ("02:00:00:00:00:01", "02:00:00:00:00:02")
+    if sender == "server":
+        ends, ports, macs = ends[::-1], ports[::-1], macs[::-1]
+    segment = build.tcp(*ports, seq=seq, flags=flags, data=payload)
+    return Frame(build.ethernet(*macs, build.IPV4, build.ip(*ends, build.TCP, segment)), sender=sender)
