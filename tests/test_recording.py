@@ -290,7 +290,7 @@ def recorded(shell, monkeypatch, tmp_path, *cells):
     shell.user_ns["labs"] = labs
     monkeypatch.setattr(labs, "network", refuse)
     monkeypatch.setattr(replay, "_strip", lambda name: None)
-    replay.begin(SLUG, "recording")
+    replay.begin(SLUG, whole=False, live=False)
     return printed
 
 
@@ -429,7 +429,7 @@ def test_without_a_program_the_cells_that_need_it_are_replayed(shell, monkeypatc
     marks, how = [], "pip install envoy-server-that-is-not"
     monkeypatch.setattr(labs, "network", Net)
     monkeypatch.setattr(replay, "_strip", marks.append)
-    replay.begin(SLUG, "tap")
+    replay.begin(SLUG, whole=True, live=True)
     tool.unlink()
     for _ in range(2):
         marks.clear()
@@ -439,7 +439,7 @@ def test_without_a_program_the_cells_that_need_it_are_replayed(shell, monkeypatc
         assert unmarked(shown[:1] + shown[2:]) == live[:1] + live[2:] and marks == ["recorded", "rests", "recorded"]
     result = shell.run_cell("start(client)[1].path")
     assert f"`envoy` needs envoy, which is not installed here ({how})" in str(result.error_in_exec)
-    replay.begin(SLUG, "tap")  # the set-up cell runs again, and the program has come
+    replay.begin(SLUG, whole=True, live=True)  # the set-up cell runs again, and the program has come
     tool.write_text("#!/bin/sh\necho 1.2.3\n")
     tool.chmod(0o755)
     assert "version 1.2.3" in execute(shell, *TOOL_CELLS)[1] and replay._current is None
@@ -482,9 +482,9 @@ def test_functions_of_a_replayed_cell_have_their_source(shell, monkeypatch, tmp_
 
 def test_a_chapter_without_a_recording(shell, monkeypatch, tmp_path):
     monkeypatch.setenv("LABS_DATA", str(tmp_path))
-    assert replay.begin(SLUG, "recording") is False
+    assert replay.begin(SLUG, whole=False, live=False) is False
     store.write(tmp_path / SLUG, {"chapter": SLUG, "link": "tap", "cells": []})
-    assert replay.begin(SLUG, "recording") is True, "a chapter may have no live cells"
+    assert replay.begin(SLUG, whole=False, live=False) is True, "a chapter may have no live cells"
 
 
 # ── the command, and nbval, on the real thing ────────────────────────────────────────────────────────────────────────────

@@ -56,9 +56,10 @@ def chapter(slug: str) -> None:
 
     link = choose()
     shows = SHOWS.get(link, "")
-    if not replay.begin(slug, link) and link == "recording":
+    whole, live = link in ("tap", "veth"), link != "recording"
+    if not replay.begin(slug, whole, live) and not live:
         shows = "no live network here, and no recording of this chapter"
-    if os.environ.get("LABS_RECORD") and link in ("tap", "veth"):
+    if whole and os.environ.get("LABS_RECORD"):
         from labs.lessons import recorder
 
         recorder.begin(slug, link, os.environ["LABS_RECORD"])

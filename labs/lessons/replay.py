@@ -34,19 +34,19 @@ _current = None  # the Replay of this kernel, where one is needed
 _chapter = ""
 
 
-def begin(slug: str, link: str) -> bool:
-    """The chapter `slug` begins: on a link that cannot run all of it, replay from the next cell on.
+def begin(slug: str, whole: bool, live: bool) -> bool:
+    """The chapter `slug` begins: on a link that cannot run the `whole` of it, replay from the next cell on.
 
-    On "relay" the recorded cells are run first, as long as that link can do what they ask for (labs.lessons.attempt).
+    live: it can run some of it, so the recorded cells are run first, as far as that goes (labs.lessons.attempt).
     Returns False where a recording is needed and there is none.
     """
     global _current, _chapter
     end()
     _chapter = slug
-    if link not in ("relay", "recording"):
+    if whole:
         return True
     _current = _opened(slug)
-    if _current and link == "recording":
+    if _current and not live:
         _current.no_network = NO_NETWORK
     elif _current:
         from labs.lessons.attempt import Attempt  # late: a recording alone needs no capture, no stream
