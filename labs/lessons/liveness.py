@@ -16,8 +16,7 @@ from dataclasses import dataclass, field
 
 __all__ = ["DEFINING", "STARTERS", "Code", "Tracker", "read"]
 
-FUNCTION = (ast.FunctionDef, ast.AsyncFunctionDef)
-DEFINING = (ast.Import, ast.ImportFrom, *FUNCTION, ast.ClassDef)
+DEFINING = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 MAGIC = {"run_line_magic", "run_cell_magic", "system", "getoutput"}  # what IPython makes of %name, %%name, ! and !!
 STARTERS = {"network", "program"}  # the names of `labs` that start something live
 
@@ -51,7 +50,7 @@ def read(source: str) -> Code:
         bound = {name.id for name in ast.walk(statement) if isinstance(name, ast.Name) and isinstance(name.ctx, ast.Store)}
         if isinstance(statement, (ast.Import, ast.ImportFrom)):
             bound = {alias.asname or alias.name.partition(".")[0] for alias in statement.names}
-        elif isinstance(statement, DEFINING):
+        elif isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
             bound = {statement.name}
         (code.top.update if isinstance(statement, DEFINING) else code.top.difference_update)(bound)
     _note(_Now(code).visit(tree), code)

@@ -26,7 +26,7 @@ FRAMES = {"labs.captures.capture:CapturedFrame", "labs.captures.frame:Frame"}
 
 
 # Kinds that JSON has no word for: {kind: (what JSON can hold of it, the way back)}.
-BUILT_IN = {
+BUILT_IN: dict[type, tuple[Any, Any]] = {
     bytes: (bytes.hex, bytes.fromhex),
     bytearray: (bytearray.hex, bytearray.fromhex),
     tuple: (list, tuple),
@@ -41,7 +41,7 @@ class Unrecordable(TypeError):
     """The value cannot be written down; the message names its kind."""
 
 
-def encode(value: Any, files: "Files", name: str = "capture") -> Any:
+def encode(value: Any, files: Any, name: str = "capture") -> Any:
     """`value` as what json can hold; captures are saved through `files`, called `name`.  Raises Unrecordable."""
     kind = type(value)  # exact types: a subclass may hold more than its base shows
     if value is None or kind in (bool, int, float, str):
@@ -106,8 +106,10 @@ class Files:
 
     def __init__(self, folder: str | Path):
         self.folder = Path(folder)
-        self._saved = {}  # file → (capture, frames it had); holding the capture keeps its identity from being reused
-        self._loaded = {}  # file → Capture
+        self._saved: dict[
+            str, tuple[Any, int]
+        ] = {}  # file → (capture, frames it had); holding the capture keeps its identity from being reused
+        self._loaded: dict[str, Any] = {}  # file → Capture
 
     def save(self, capture: Any, name: str) -> str:
         """The file that holds `capture`: NAME.pcapng, or NAME-2.pcapng where another one has that name already."""

@@ -4,6 +4,7 @@ Two hooks of IPython's stand round each cell.  Before: is the cell live, and wha
 bind or change, and can their values be written down?  The cell itself runs as it always does.
 """
 
+from collections.abc import Set
 from pathlib import Path
 from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import Any
@@ -46,11 +47,11 @@ class Recorder:
         self.shell, self.slug, self.link, self.folder = shell, slug, link, folder
         self.files = Files(folder)
         self.tracker = Tracker()
-        self.cells = []  # what cells.json will hold of each live cell
-        self.problems = []
-        self.running = None  # (code, why it is live, values before)
-        self.obtained = set()  # programs that the running cell asked for
-        self.needs = {}  # live name → the programs without which it would not be there
+        self.cells: list[dict] = []  # what cells.json will hold of each live cell
+        self.problems: list[str] = []
+        self.running: tuple | None = None  # (code, why it is live, values before)
+        self.obtained: set[str] = set()  # programs that the running cell asked for
+        self.needs: dict[str, set[str]] = {}  # live name → the programs without which it would not be there
         shell.events.register("pre_run_cell", self.before)
         shell.events.register("post_run_cell", self.after)
         self.save()  # so that a chapter without live cells has a recording too
@@ -97,12 +98,14 @@ class Recorder:
     def note(self, source: str, code: Any, before: dict, why: list[str]) -> None:
         """Write down what a live cell has left."""
         names = self.names()
-        kept, live = set(), set()
+        kept: set[str] = set()
+        live: set[str] = set()
         for name in code.imports | set(code.defines):  # a replay runs them again as they stand, unless they need something live
             runs_again = name in code.top and not code.needs.get(name, set()) & (self.tracker.live | code.stores)
             (kept if runs_again else live).add(name)
         changed = {name for name, value in self.values().items() if before.get(name) != value}
-        restore, in_place = {}, []
+        restore: dict[str, Any] = {}
+        in_place = []
         for name in sorted(((code.stores | changed) - kept - live) & set(names)):
             try:
                 restore[name] = encode(names[name], self.files, name)
@@ -124,7 +127,7 @@ class Recorder:
         self.cells.append(entry)
         self.bound(code, live, set(restore), programs | self.obtained)
 
-    def bound(self, code: Any, live: set = frozenset(), restored: set = frozenset(), programs: set = frozenset()) -> None:
+    def bound(self, code: Any, live: Set = frozenset(), restored: Set = frozenset(), programs: Set = frozenset()) -> None:
         """Go on from a cell that left these names, the live ones with the help of these programs."""
         self.tracker.after(code, live, restored)
         for name in code.bound() | restored:

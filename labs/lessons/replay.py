@@ -118,9 +118,11 @@ class Replay:
     def __init__(self, shell: Any, recording: dict, files: Files):
         self.shell, self.files = shell, files
         self.cells = {cell["key"]: cell for cell in recording["cells"]}
-        self.no_network, self.attempt = "", None
-        self.lacking = {}  # program → how to get it
-        self.tracker, self.running = Tracker(), None  # the tracker's live names are those that hold recorded values
+        self.no_network = ""
+        self.attempt: Any = None  # runs recorded cells, where the link can do some of it
+        self.lacking: dict[str, str] = {}  # program → how to get it
+        self.tracker = Tracker()  # its live names are those that hold recorded values
+        self.running: Running | None = None
         shell.input_transformers_cleanup.insert(0, self.transform)  # first: it must see the cell as it was written
         shell.events.register("pre_run_cell", self.before)
         shell.events.register("post_run_cell", self.after)
