@@ -1,4 +1,4 @@
-"""On the link "relay": run a recorded cell for real, and see whether it does what was recorded.
+"""On the link "relay": run a recorded cell for real, as far as that goes, and say if it did what was recorded.
 
 A chapter begins live.  The first cell that needs a wire or a kernel of its own (NotOnThisLink), or shows something else than when
 it was recorded, ends that: from there on the chapter is played from its recording, with the values that belong to it, until the

@@ -5,7 +5,6 @@ read back is refused, with the cell and what to do, and the files stay as they w
 """
 
 import os
-import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -188,18 +187,16 @@ def tidy(notebook: Any, slug: str) -> None:
 
 
 def _replace(new, old):
-    """`new` takes the place of the folder `old`; at no time is there half of either."""
+    """`new` takes the place of the folder `old`; there is never half of either.  The old one goes with the scratch folder."""
+    aside = new.with_name("before")
     if old.exists():
-        aside = new.with_name(new.name + ".before")
         os.rename(old, aside)
-        try:
-            os.rename(new, old)
-        except OSError:
-            os.rename(aside, old)
-            raise
-        shutil.rmtree(aside)
-    else:
+    try:
         os.rename(new, old)
+    except OSError:
+        if aside.exists():
+            os.rename(aside, old)
+        raise
 
 
 def _write(path, text):
