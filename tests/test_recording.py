@@ -17,6 +17,7 @@ from labs.lessons import recorder, replay, store
 from labs.lessons.liveness import Tracker, read
 from labs.lessons.record import Refused, record_one
 from labs.lessons.record_values import Files, Unrecordable, decode, encode, fingerprint
+from labs.lessons.say import as_recorded
 
 SLUG = "24-tcp-connection"
 
@@ -368,6 +369,14 @@ def test_what_rests_on_the_recording_says_so(shell, monkeypatch, tmp_path):
         strips.clear()
     execute(shell, CELLS[3])
     assert strips == ["recorded"]
+
+
+@pytest.mark.parametrize("below", [False, True])
+@pytest.mark.parametrize("text", ["", "\n", "a", "a\n", "a  b\n1  2\n\n", "x" * 88, "x" * 89 + "\n", "x" * 100, "x\n" + "y" * 99])
+def test_the_mark_is_taken_out_before_texts_are_compared(text, below):
+    marked = as_recorded(text, below)
+    assert unmarked([marked]) == [text] and ("· recorded" in marked) == bool(text.strip())
+    assert max(map(len, marked.split("\n"))) <= 100 and ("\n  · recorded" in marked) >= (below and bool(text.strip()))
 
 
 def test_an_edited_cell_meets_a_clear_error(shell, monkeypatch, tmp_path):

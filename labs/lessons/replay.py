@@ -231,12 +231,15 @@ def _strip(name):
 
 
 def _show(output):
-    """One output of a recorded cell, marked at its end: a terminal shows no strip."""
+    """One output of a recorded cell, marked at its end, for a terminal shows no strip; below a table, not in its last row."""
     from IPython.display import display
+
+    def marked(text):
+        return as_recorded(text, below="\n" in text.strip())
 
     if output["output_type"] == "stream":
         stream = sys.stderr if output["name"] == "stderr" else sys.stdout
-        stream.write(as_recorded(output["text"]))
+        stream.write(marked(output["text"]))
         stream.flush()
     else:
-        display({kind: as_recorded(text) for kind, text in output["data"].items()}, raw=True)
+        display({kind: marked(text) for kind, text in output["data"].items()}, raw=True)

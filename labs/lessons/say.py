@@ -29,10 +29,9 @@ def say(mark: str, text: str, rests: bool = False) -> None:
     print(as_recorded(said) if rests and replay and replay.rests() else said)
 
 
-def as_recorded(text: str) -> str:
-    """A text with the mark behind its last line, or below it where there is no room."""
+def as_recorded(text: str, below: bool = False) -> str:
+    """A text with the mark behind its last line; on a line of its own if that is to be `below`, or there is no room."""
     words = text.rstrip()
-    if not words:
-        return text
-    room = len(words.rpartition("\n")[2]) + len(RECORDED) < WIDTH
-    return f"{words}{' ' if room else chr(10)}{RECORDED}{text[len(words) :]}"
+    room = not below and len(words.rpartition("\n")[2]) + len(RECORDED) < WIDTH
+    gap = " " if room else "\n  "
+    return f"{words}{gap}{RECORDED}{text[len(words) :]}" if words else text
