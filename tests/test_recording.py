@@ -125,8 +125,8 @@ def capture(numbers=(1, 2)):
 
 
 VALUES = [
-    None, True, 0, -(2**70), 1.5, 0.1 + 0.2, float("inf"), "", "ü\ud800", b"\x00\xff", bytearray(b"x"), [], [1, [2, (3,)]], (), {1, 2},
-    frozenset({"a"}), {}, {"a": 1, 2: b"b", (3, None): {"tuple": []}}, {"bytes": "00"},
+    None, True, 0, -(2**70), 1.5, 0.1 + 0.2, float("inf"), "", "ü\ud800", b"\x00\xff", bytearray(b"x"), [], [1, [2, (3,)]], (),
+    {1, 2}, frozenset({"a"}), {}, {"a": 1, 2: b"b", (3, None): {"tuple": []}}, {"bytes": "00"},
 ]  # fmt: skip
 
 
@@ -385,9 +385,10 @@ def test_an_edited_cell_meets_a_clear_error(shell, monkeypatch, tmp_path):
     client = shell.user_ns["client"]
     for use in (
         lambda: client.ask(), lambda: client(), lambda: list(client), lambda: client[0], lambda: len(client), lambda: client + 1,
-        lambda: bool(client), lambda: client.__enter__(), lambda: setattr(client, "a", 1), lambda: client == 1, lambda: f"{client:>9}",
+        lambda: bool(client), lambda: client.__enter__(), lambda: setattr(client, "a", 1), lambda: client == 1,
+        lambda: f"{client:>9}",
     ):  # fmt: skip
-        with pytest.raises(LabError, match="`client` belongs to a live network, which this machine has not"):
+        with pytest.raises(LabError, match="`client` belongs to a live network, which this machine lacks"):
             use()
     assert "labs.doctor()" in repr(client)
     result = shell.run_cell("answer = [ask(server)]  # edited")
@@ -659,7 +660,8 @@ def test_the_harness_tries_exercises(tmp_path, monkeypatch):
     monkeypatch.setattr(harness, "WRONG_ANSWERS", tmp_path)  # not those of the real chapter of this name
     stub = "double = None\nlabs.exercise('24-double').check(double)"
     define = (
-        "from labs.lessons.exercise import Exercise, close, done\nclass Double(Exercise):\n    id = '24-double'\n    title = 'Double it'\n"
+        "from labs.lessons.exercise import Exercise, close, done\n"
+        "class Double(Exercise):\n    id = '24-double'\n    title = 'Double it'\n"
         "    expects = callable\n    def grade(self, f):\n        return done('yes') if f(3) == 6 else close('f(3) is not 6')"
     )
     folded = "<details><summary>{}</summary>\n\n```python\ndouble = lambda n: {}\n"

@@ -29,7 +29,7 @@ STRIPS = {
 }  # the pictures beside this file, and their words
 STRIP_SIZE = {"width": 170, "height": 22}  # half a strip's pixels: sharp on dense screens
 TELLS = {"claim", "heard", "predict"}  # they mark their own lines (labs.lessons.say)
-NO_NETWORK = "belongs to a live network, which this machine has not; labs.doctor() says how to get one"
+NO_NETWORK = "belongs to a live network, which this machine lacks; labs.doctor() says how to get one"
 _current = None  # the Replay of this kernel, where one is needed
 _chapter = ""
 
@@ -174,13 +174,15 @@ class Replay:
         cell = self.cells[store.cell_key(source)]
         if not self.why_not(cell):
             try:
-                return self.attempt.run(source, cell)
+                self.attempt.run(source, cell)
+                return
             except Exception as problem:  # whatever it was, the recording goes on from here
                 self.no_network = (
                     f"belongs to the chapter's recording, which goes on from the cell `{cell['begins']}`: "
                     f"{str(problem).partition(':')[0]}. labs.network(…) makes a network of your own that runs here"
                 )
                 self.tracker.live |= self.attempt.end(self.no_network)
+                self.attempt = None
         _strip("recorded")
         self.define(source, cell)
         self.restore(cell)
