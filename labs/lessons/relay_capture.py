@@ -22,26 +22,21 @@ class Misfit(ValueError):
     """The live run did something else than the recorded one."""
 
 
-def overlay(recorded, live):
+def overlay(recorded: Capture, live: Capture) -> Capture:
     """A Capture with the frames of `recorded` and the bytes of `live`.  Raises Misfit."""
     before, now = streams(recorded), streams(live)
     if [_names(stream) for stream in before] != [_names(stream) for stream in now]:
         raise Misfit("other connections than those that were recorded")
-    changed = {}
+    changed: dict[int, bytes] = {}
     for old, new in zip(before, now):
         changed |= _rewritten(old, _turns(old), _turns(new))
-    frames = []
-    for frame in recorded.frames:
-        made = CapturedFrame(changed.get(id(frame), frame.raw), number=frame.number, time=frame.time, sender=frame.sender)
-        made.wire, made.arrivals, made.lost, made.names, made.origin = (
-            frame.wire,
-            frame.arrivals,
-            frame.lost,
-            frame.names,
-            live.origin,
-        )
-        frames.append(made)
-    made = Capture(frames, recorded.hosts, recorded.names, live.origin, recorded.missed, recorded.cards)
+    frames = [_again(frame, changed.get(id(frame), frame.raw), live.origin) for frame in recorded.frames]
+    return Capture(frames, recorded.hosts, recorded.names, live.origin, recorded.missed, recorded.cards)
+
+
+def _again(frame, raw, origin):
+    made = CapturedFrame(raw, number=frame.number, time=frame.time, sender=frame.sender, wire=frame.wire)
+    made.arrivals, made.lost, made.names, made.origin = frame.arrivals, frame.lost, frame.names, origin
     return made
 
 
