@@ -7,7 +7,7 @@ from notebooks import check_exercises, each_notebook, live_link, programs_of
 
 @each_notebook
 def test_exercises(path):
-    from labs.lessons.program import find
+    from labs.lessons.installed import find
 
     if missing := [name for name in programs_of(path) if not find(name)[0]]:
         not_run(f"exercises of {path.stem}", f"{', '.join(missing)} is not installed")

@@ -36,7 +36,6 @@ CHAPTERS = (
 )
 
 
-
 def chapter(slug: str) -> None:
     """Begin a chapter: decide its link, arm the recording machinery if it is needed, print one line.
 

@@ -8,8 +8,8 @@ from weakref import WeakValueDictionary
 
 from labs.errors import LabError
 from labs.network.host import check_port
-from labs.network.refusals import in_use
 from labs.network.redraw import Drawing, End
+from labs.network.refusals import in_use
 from labs.network.relay_loop import HERE, Loop, closed
 
 __all__ = ["Datagrams", "NotOnThisLink", "RelayDatagrams", "RelaySocket"]
