@@ -22,6 +22,7 @@ import labs
 from labs import serve
 from labs.errors import LabError
 from labs.lessons.record_values import Files, decode, encode
+from labs.lessons.steady import disturbed
 from labs.serve.answer import parse
 from labs.serve.load import Load, load
 from labs.serve.workers import workers
@@ -221,9 +222,11 @@ def test_it_can_be_recorded(host, tmp_path):
     assert vars(again) == vars(got) and repr(again) == repr(got) and again.p99 == got.p99
 
 
+@pytest.mark.alone
 def test_wrk_is_near(host):
     """In turns, on a server that takes a millisecond for each request, so that its pace is what both should see.  `make bench`
-    has the figures for requests that cost less, up to nothing, where the two of them compete with the server for processors."""
+    has the figures for requests that cost less, up to nothing, where the two of them compete with the server for processors.
+    On a machine that is never steady for two seconds the one and the other meet different servers, and nothing is shown."""
     if not shutil.which("wrk"):
         not_run("wrk, the oracle", "wrk is not installed (Debian: apt install wrk)")
 
@@ -234,7 +237,11 @@ def test_wrk_is_near(host):
         return labs.load(host, "http://server/", connections=8, seconds=1.0).throughput / theirs
 
     with workers("serve", on=host, count=1, code=WORKER.replace("while connection", "while time.sleep(0.001) or connection")):
-        ratios = [labs.steady(in_turns, within=0.02) for _ in range(3)]
+        ratios = []
+        for _ in range(3):
+            ratios.append(labs.steady(in_turns, within=0.005))
+            if busy := disturbed():
+                pytest.skip(busy)
     assert 0.95 < statistics.median(ratios) < 1.05, ratios
 
 
