@@ -5,7 +5,6 @@ ways up.
                      ↘ views → lessons        none those to its right; tests/test_rooms.py reads all imports
 """
 
-import inspect
 import sys
 from importlib import import_module
 from types import ModuleType
@@ -52,6 +51,8 @@ class CallableRoom(ModuleType):
 
     @property
     def __signature__(self):
+        import inspect  # here: it takes longer than all else that the lab process loads
+
         return inspect.signature(getattr(self, self.called))
 
 

@@ -4,13 +4,14 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from types import SimpleNamespace
 
 import pytest
 from traffic import connected, in_thread, read_all, round_trips_between_processes, same, stream, udp, until
 
 from labs import LabError
-from labs.network.cable import Cable
+from labs.network.cable import HELD, Cable
 
 pytestmark = pytest.mark.usefixtures("checked_by_tshark", "no_leaks")
 is_udp = lambda frame: frame.protocol == "UDP"
@@ -105,10 +106,9 @@ def test_rate_and_queue(net, mail):
 def test_a_slow_wire_stays_slow():
     """120 ms a frame: the 50th of a burst waits for six seconds."""
     due = []
-    lab = SimpleNamespace(
-        total_cards=2, macs=(b"", b""), number=0, log=lambda *_: None, schedule=lambda time, *_: due.append(time)
-    )
-    cable = Cable(lab, 0, [0, 1], {"rate": 100_000})
+    nothing = SimpleNamespace(add=lambda *_: None)
+    traffic = SimpleNamespace(number=0, schedule=lambda time, *_: due.append(time))
+    cable = Cable(traffic, nothing, 0, {0: b"", 1: b""}, 2, {"rate": 100_000})
     began = time.monotonic_ns()
     for _ in range(50):
         cable.carry(bytes(1500), 0)
@@ -396,14 +396,16 @@ def test_release(net, mail):
     assert heard() == [b"4"]
 
 
-def test_hold_with_many_frames(any_net):
-    """More than one message could list."""
+def test_a_held_wire_holds_so_many(any_net):
+    """As many as one message could not list; what comes then is lost, says so, and costs the lab no memory."""
     net = any_net
     net.wire.hold()
-    with net.wire.socket() as wire:
-        for _ in range(30_000):
+    with net.wire.socket() as wire, net.capture() as cap:
+        for _ in range(HELD + 20_000):
             wire.send(b"\x02\0\0\0\0\x99" + bytes(54))
-    assert net.wire.held == 30_000 and net.wire.release() == 30_000
+        assert net.wire.held == HELD
+    assert Counter(f.lost for f in cap) == {"": HELD, "the wire holds 10,000 frames already": 20_000} and cap.missed == 0
+    assert net.wire.release() == HELD
 
 
 # ── scapy on the wire ────────────────────────────────────────────────────────────────────────────────────────────────────

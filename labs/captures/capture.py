@@ -9,11 +9,19 @@ of what `missed` counts; labs.captures.running reads it while it grows.  Chapter
 its frames.
 """
 
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from labs.captures.frame import Frame
 from labs.errors import LabError
 from labs.rooms import above
+
+if TYPE_CHECKING:
+    from scapy.plist import PacketList
+
+    from labs.decode.fields import Layer
 
 __all__ = ["Capture", "CapturedFrame"]
 
@@ -23,11 +31,11 @@ class CapturedFrame(Frame):
 
     __slots__ = ("names", "origin")
 
-    def layers(self, extra=()):
+    def layers(self, extra: Sequence["Layer"] = ()) -> Any:
         """The frame peeled, layer by layer, down to every field.  `extra` layers lie over its payload (decrypted TLS, say)."""
         return above("Layers")(self, extra=extra)
 
-    def bytes(self, extra=()):
+    def bytes(self, extra: Sequence["Layer"] = ()) -> Any:
         """The frame's bytes, each with the field that it belongs to."""
         return above("ByteMap")(self, extra=extra)
 
@@ -42,13 +50,16 @@ class Capture:
     "recorded", "file"); missed: frames that the link or the log could not keep.
     """
 
-    def __init__(self, frames, hosts, names, origin, missed=0, cards=()):
+    def __init__(
+        self, frames: list[CapturedFrame], hosts: Iterable[str], names: dict[str, str], origin: str, missed: int = 0,
+        cards: Iterable[tuple] = (),
+    ):  # fmt: skip
         self._frames, self.hosts, self.names, self.origin, self.missed = frames, tuple(hosts), dict(names), origin, missed
         self.cards = tuple(cards)  # (host, wire, MAC, addresses)
         self._live = None  # a labs.captures.running.Running, as long as it runs
 
     @classmethod
-    def of(cls, network):
+    def of(cls, network) -> "Capture":
         """A capture of a network that begins with the `with` statement."""
         cards = [(host.name, card.wire, card.mac, card.addresses) for host in network.hosts for card in host.cards]
         made = cls([], [host.name for host in network.hosts], names_of(cards), network.origin, 0, cards)
@@ -72,17 +83,17 @@ class Capture:
             self._frames, self.missed = live.frames, live.missed
 
     @property
-    def frames(self):
+    def frames(self) -> list[CapturedFrame]:
         """The frames, as a list.  While the capture runs: those up to now."""
         if self._live is not None:
             frames, self.missed = self._live.so_far()
             return frames
         return self._frames
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.frames)
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[CapturedFrame]:
         return iter(self.frames)
 
     def __getitem__(self, index):
@@ -105,50 +116,56 @@ class Capture:
     def _with(self, frames):
         return Capture(frames, self.hosts, self.names, self.origin, self.missed, self.cards)
 
-    def wait(self, match, timeout=5.0):
-        """While the capture runs: the first frame for which match(frame) is true, here or to come; LabError after `timeout` s."""
+    def wait(
+        self, match: Callable[[CapturedFrame], object], timeout: float = 5.0, after: CapturedFrame | None = None
+    ) -> CapturedFrame:
+        """While the capture runs: the first frame for which match(frame) is true; LabError if none comes within `timeout` s.
+
+        It may have come before.  after=frame (that an earlier wait returned, say): only frames behind that one count.
+        """
         if self._live is None:
             raise LabError("this capture is complete, nothing more will come; use where(…) to look for a frame")
-        return self._live.wait(match, timeout)
+        return self._live.wait(match, timeout, after)
 
-    def where(self, predicate):
+    def where(self, predicate: Callable[[CapturedFrame], object]) -> "Capture":
         """The frames for which predicate(frame) is true, as a Capture: cap.where(lambda f: f.syn)."""
         return self._with([frame for frame in self.frames if predicate(frame)])
 
     @property
-    def packets(self):
+    def packets(self) -> "PacketList":
         """The same frames as scapy packets, for all that scapy can do."""
         from scapy.layers.inet import IP  # noqa: F401  (teaches Ether what it may carry)
         from scapy.layers.inet6 import IPv6  # noqa: F401
         from scapy.layers.l2 import Ether
+        from scapy.packet import Packet
         from scapy.plist import PacketList
 
-        packets = []
+        packets: list[Packet] = []
         for frame in self.frames:
             packet = Ether(frame.raw)
             packet.time = frame.time / 1e9
             packets.append(packet)
         return PacketList(packets, "capture")
 
-    def ladder(self, **how):
+    def ladder(self, **how) -> Any:
         """The capture as a ladder: hosts are the posts, frames the rungs.  A picture and the same as text (labs.views.Ladder)."""
         return above("Ladder")(self, **how)
 
-    def save(self, path):
+    def save(self, path: str | os.PathLike) -> None:
         """Write it as pcapng, which Wireshark and tshark open; labs.Capture.load reads all of it back."""
         from labs.captures import pcapng
 
         pcapng.save(path, self)
 
     @classmethod
-    def load(cls, path, partial=False):
+    def load(cls, path: str | os.PathLike, partial: bool = False) -> "Capture":
         """Read a pcapng file.  One that is cut off is an error, unless partial=True asks for what is whole."""
         from labs.captures import pcapng
 
         return pcapng.load(path, partial)
 
 
-def names_of(cards):
+def names_of(cards: Iterable[tuple]) -> dict[str, str]:
     """Addresses → host names, from (host, wire, MAC, addresses)."""
     return {address: host for host, _, mac, addresses in cards for address in (mac, *addresses)}
 

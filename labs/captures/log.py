@@ -7,6 +7,11 @@ that name it by its number.
 
 import struct
 import time as clocks
+from collections.abc import Callable, Sequence
+
+TYPE_CHECKING = False  # typing.TYPE_CHECKING; the lab process, which writes, must be up in a blink and imports no typing
+if TYPE_CHECKING:
+    from labs.captures.frame import Frame
 
 __all__ = ["ARRIVED", "CROSSED", "EVERYONE", "LOST", "SENT", "Reader", "epoch", "record"]
 
@@ -15,12 +20,12 @@ CROSSED, SENT, ARRIVED, LOST = range(4)
 EVERYONE = 0xFFFF  # instead of a card: all others on the cable
 
 
-def record(time, number, source, target, kind, data=b""):
+def record(time: int, number: int, source: int, target: int, kind: int, data: bytes = b"") -> bytes:
     """One record as bytes."""
     return _HEADER.pack(time, number, source, target, kind, len(data)) + data
 
 
-def epoch():
+def epoch() -> int:
     """The time of day (ns since 1970) at which the monotonic clock stood at 0: what to add to a record's time.
 
     Two clocks cannot be read at once, and a busy machine may stop us between them: so the closest of several readings counts.
@@ -40,15 +45,17 @@ class Reader:
     or was lost.  Records about frames that were sent before the first that it was fed are left out.
     """
 
-    def __init__(self, cards, since, make):
+    def __init__(self, cards: Sequence[tuple[str, int]], since: int, make: Callable):
         from labs.captures.frame import Arrival  # here: the lab process only writes
 
-        self.frames, self.touched, self._arrival = [], [], Arrival
+        self.frames: list[Frame] = []
+        self.touched: list[Frame] = []
+        self._arrival = Arrival
         self._cards, self._since, self._make, self._rest = cards, since, make, b""
-        self._by_number = {}  # frames of which more may be heard
+        self._by_number: dict[int, Frame] = {}  # frames of which more may be heard
         self._wires = {wire: tuple(i for i, (_, w) in enumerate(cards) if w == wire) for _, wire in cards}
 
-    def feed(self, part):
+    def feed(self, part: bytes) -> None:
         """Read the next bytes of the log.  A record that is not whole yet waits for the rest."""
         log, at = self._rest + part, 0
         while at + _HEADER.size <= len(log):

@@ -27,8 +27,9 @@ class Running:
     """
 
     def __init__(self, make: Callable[..., Frame]):
-        self.make, self.frames, self.touched, self.missed = make, [], [], 0
-        self.lock, self.begun = threading.Lock(), False
+        self.frames: list[Frame] = []
+        self.touched: list[Frame] = []
+        self.make, self.missed, self.begun, self.lock = make, 0, False, threading.Lock()
 
     def start(self) -> None:
         """Note where the capture begins; LabError if there is no wire any more."""
@@ -61,17 +62,17 @@ class Running:
         if not self.begun:
             raise LabError("this capture has not begun; use it as `with net.capture() as cap:`")
 
-    def wait(self, match: Callable[[Frame], object], timeout: float) -> Frame:
-        """The first frame for which match(frame) is true: one that is there, or one that comes within `timeout` s.
+    def wait(self, match: Callable[[Frame], object], timeout: float, after: Frame | None = None) -> Frame:
+        """The first frame (behind `after`) for which match(frame) is true: one that is there, or comes within `timeout` s.
 
         match is asked once about each frame, and again when its fate has changed.
         """
         self._must_run()
-        give_up, seen = time.monotonic() + timeout, None
+        give_up, behind, seen = time.monotonic() + timeout, after.number if after else 0, None
         while True:
             reached = self.catch_up(min(SETTLED, max(0.0, give_up - time.monotonic())))
             with self.lock:
-                look = list(self.frames) if seen is None else self.touched[seen:]
+                look = self.frames[behind:] if seen is None else [f for f in self.touched[seen:] if f.number > behind]
                 seen = len(self.touched)
             if (found := next(filter(match, look), None)) is not None:
                 return found
@@ -93,7 +94,7 @@ class FromLog(Running):
 
     def __init__(self, lab, cards: Sequence[tuple[str, int]], make: Callable[..., Frame]):
         super().__init__(make)
-        self.lab, self.cards, self.fd = lab, cards, None
+        self.lab, self.cards, self.fd = lab, cards, -1
 
     def start(self) -> None:
         epoch = log.epoch()
@@ -104,25 +105,25 @@ class FromLog(Running):
         self.frames, self.touched = self.reader.frames, self.reader.touched
 
     def catch_up(self, timeout: float) -> int:
-        number = -1
+        if self.lab.closed and not self.lab.died:
+            return self._read(os.fstat(self.fd).st_size)
         try:
-            if not self.lab.closed:
-                reply, _ = self.lab.ask("settle", timeout=timeout)  # what is on its way belongs to it
-                end, number, self.missed = reply["at"], reply["number"], reply["missed"] - self.missed_before
-                self._read(end)
-        finally:
-            if number < 0:  # the network is closed, or the lab process gone: what it had written is there
-                self._read(os.fstat(self.fd).st_size)
-        return number
+            reply, _ = self.lab.ask("settle", timeout=timeout)  # what is on its way belongs to it
+        except LabError:  # it is gone: what it had written is there
+            self._read(os.fstat(self.fd).st_size)
+            raise
+        self.missed = reply["missed"] - self.missed_before
+        return self._read(reply["at"])
 
     def _read(self, end):
         with self.lock:
             while self.at < end and (part := os.pread(self.fd, min(PART, end - self.at), self.at)):
                 self.at += len(part)
                 self.reader.feed(part)
+        return end
 
     def more(self, reached: int, timeout: float) -> None:
-        self.lab.ask("more", number=reached, timeout=timeout)
+        self.lab.ask("more", at=reached, timeout=timeout)
 
     def stop(self) -> None:
         try:

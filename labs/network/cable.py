@@ -12,60 +12,60 @@ from time import monotonic_ns as now
 from labs.captures.log import ARRIVED, CROSSED, EVERYONE, LOST, SENT
 from labs.network.held_clocks import says
 
-__all__ = ["Cable"]
+__all__ = ["HELD", "Cable"]
 
 OVERTAKEN_WITHIN = 1_000_000_000  # ns; a frame told to let others pass does not wait for ever
+HELD = 10_000  # frames that a wire holds, as many as a card keeps (labs.network.cards); then it loses them, and says so
 
 
 class Cable:
-    """One Ethernet segment.  `lab` offers log(), schedule() and the cards; `cards` are the numbers of those plugged in here."""
+    """One Ethernet segment.  `traffic` offers schedule() and write(), `log` takes records (labs.network.frame_log)."""
 
-    def __init__(self, lab, index, cards, settings):
-        self.lab, self.index, self.cards = lab, index, cards
-        self.outside = lab.total_cards + index  # the number that stands for frames put on this wire by the notebook
-        self.learned = {}  # MAC address → card number, as a switch learns it
-        self.owners = {lab.macs[card]: card for card in cards}  # as it is; for frames that the notebook puts on the wire
+    def __init__(self, traffic, log, index: int, macs: dict[int, bytes], outside: int, settings: dict) -> None:
+        self.traffic, self.log, self.index = traffic, log, index
+        self.cards = list(macs)  # the numbers of those plugged in here
+        self.outside = outside  # the number that stands for frames put on this wire by the notebook
+        self.learned: dict[bytes, int] = {}  # MAC address → card number, as a switch learns it
+        self.owners = {mac: card for card, mac in macs.items()}  # as it is; for frames that the notebook puts on the wire
         self.delay = self.loss = 0.0  # seconds one way; probability
         self.rate, self.queue = None, 100  # bits a second; frames that may wait when the rate is reached
         self.cut = self.holding = False
-        self.judge = None  # a socket to the notebook while it has rules for this wire
-        self.said = set()  # what was sent since the wire is held
-        self.held = deque()  # (number, frame, source, bytes as changed by a rule or None)
-        self.judged = deque()  # (number, frame, source) for the judge, in order
-        self.asked = 0  # how many of them it has been sent
-        self.overtaken = []  # [frames still to pass, number, frame, source, changed]
-        self.listeners = []  # packet sockets of the notebook
-        self.busy_until = {}  # card → time at which its last bit leaves, when there is a rate
+        self.judge = None  # the notebook's rules for this wire (labs.network.onlookers.Judge)
+        self.onlookers: list = []  # packet sockets of the notebook
+        self.said: set = set()  # what was sent since the wire is held
+        self.held: deque = deque()  # (number, frame, source, bytes as changed by a rule or None)
+        self.overtaken: list = []  # Passages that let others of the same sender pass
+        self.lost: dict[str, int] = {}  # reason → frames, since the network began
+        self.busy_until: dict[int, int] = {}  # card → time at which its last bit leaves, when there is a rate
         self.random = Random(1)
         self.set(settings)
 
-    def set(self, settings):
+    def set(self, settings: dict) -> None:
         for name, value in settings.items():
             setattr(self, name, value)
         self.plain = not (
-            self.delay or self.loss or self.rate or self.cut or self.holding or self.judge or self.listeners or self.held
+            self.delay or self.loss or self.rate or self.cut or self.holding or self.judge or self.onlookers or self.held
         )
 
-    def carry(self, frame, source):
+    def carry(self, frame: bytes, source: int) -> None:
         """A frame enters the cable from card `source`."""
-        lab = self.lab
-        lab.number += 1
+        traffic = self.traffic
+        traffic.number += 1
         target = self.target(frame, source)
         if self.plain:
             time = now()
             self.hand_over(frame, source, target)
-            lab.log(time, lab.number, source, target, CROSSED, frame)  # while the receiver reads, so that it waits for no capture
+            self.log.add(time, traffic.number, source, target, CROSSED, frame)  # while the receiver reads: it waits for no capture
             return
-        lab.log(now(), lab.number, source, target, SENT, frame)
-        for listener in self.listeners:
-            lab.tell(listener, frame)
+        self.log.add(now(), traffic.number, source, target, SENT, frame)
+        for onlooker in self.onlookers:
+            onlooker.tell(frame, source)
         if self.judge:
-            self.judged.append((lab.number, frame, source))
-            lab.ask(self)
+            self.judge.put(traffic.number, frame, source)
         else:
-            self.decide(lab.number, frame, source)
+            self.decide(traffic.number, frame, source)
 
-    def target(self, frame, source):
+    def target(self, frame: bytes, source: int) -> int:
         """The card that gets the frame, or EVERYONE: on a cable the other end, on a switch whoever owns the address, if known."""
         if source == self.outside:
             return EVERYONE if frame[0] & 1 else self.owners.get(frame[:6], EVERYONE)
@@ -76,7 +76,7 @@ class Cable:
             return EVERYONE
         return self.learned.get(frame[:6], EVERYONE)
 
-    def decide(self, number, frame, source, changed=None, drop=False, extra=0.0, copies=0, behind=0):
+    def decide(self, number, frame, source, changed=None, drop=False, extra=0.0, copies=0, behind=0) -> None:
         """What a rule said of the frame, then what the cable itself does with it."""
         if drop:
             self.lose(number, source, "dropped by a rule")
@@ -88,29 +88,34 @@ class Cable:
             self.lose(number, source, "a repetition, and the wire is held")
         elif self.holding:
             for _ in range(copies + 1):
-                self.held.append((number, frame, source, changed))
-            self.lab.something_held(self)
+                self.hold(number, frame, source, changed)
         elif behind:
-            self.overtaken.append([behind, number, frame, source, changed])
-            self.lab.schedule(now() + OVERTAKEN_WITHIN, self, number, frame, source, changed, waits=True)
+            passage = self.traffic.schedule(now() + OVERTAKEN_WITHIN, self, number, frame, source, changed, behind)
+            self.overtaken += [passage] if passage else []
         else:
             for _ in range(copies + 1):
                 self.send_on(number, frame, source, changed, extra)
-            for waiting in [w for w in self.overtaken if w[3] == source]:
-                waiting[0] -= 1
-                if not waiting[0]:
-                    self.overtaken.remove(waiting)
-                    self.send_on(*waiting[1:], extra)
+            for passage in [p for p in self.overtaken if p.source == source]:
+                passage.behind -= 1
+                if not passage.behind:
+                    self.traffic.withdraw(passage)
+                    self.send_on(passage.number, passage.frame, source, passage.changed, extra)
 
-    def repeated(self, frame):
+    def repeated(self, frame: bytes) -> bool:
         """True if a held wire has seen just this before: its sender grew impatient with the learner."""
         key = says(frame)
         known = key in self.said
-        if key is not None:
+        if key is not None and len(self.said) < HELD:
             self.said.add(key)
         return known
 
-    def send_on(self, number, frame, source, changed, extra):
+    def hold(self, number, frame, source, changed) -> None:
+        if len(self.held) < HELD:
+            self.held.append((number, frame, source, changed))
+        else:
+            self.lose(number, source, f"the wire holds {HELD:,} frames already")
+
+    def send_on(self, number, frame, source, changed, extra) -> None:
         due = now()
         if self.rate:
             start = max(due, self.busy_until.get(source, 0))
@@ -122,43 +127,36 @@ class Cable:
         if due <= now():
             self.arrive(number, frame, source, changed)
         else:
-            self.lab.schedule(due, self, number, frame, source, changed)
+            self.traffic.schedule(due, self, number, frame, source, changed)
 
-    def arrive(self, number, frame, source, changed):
+    def arrive(self, number, frame, source, changed) -> None:
         """The frame comes out at the other end."""
         seen = changed or frame
         target = self.target(seen, source)
-        self.lab.log(now(), number, source, target, ARRIVED, changed or b"")
+        self.log.add(now(), number, source, target, ARRIVED, changed or b"")
         self.hand_over(seen, source, target)
 
-    def hand_over(self, frame, source, target):
+    def hand_over(self, frame: bytes, source: int, target: int) -> None:
         for card in self.cards if target == EVERYONE else (target,):
             if card != source:
-                self.lab.write(card, frame)
+                self.traffic.write(card, frame)
 
-    def lose(self, number, source, reason):
-        self.lab.log(now(), number, source, EVERYONE, LOST, reason.encode())
+    def lose(self, number: int, source: int, reason: str) -> None:
+        self.lost[reason] = self.lost.get(reason, 0) + 1
+        self.log.add(now(), number, source, EVERYONE, LOST, reason.encode())
 
-    def waits_for_others(self, number):
-        return any(waiting[1] == number for waiting in self.overtaken)
-
-    def overtaken_at_last(self, number):
-        """The time of a frame that was told to let others pass is up: True if it still waits."""
-        for waiting in self.overtaken:
-            if waiting[1] == number:
-                self.overtaken.remove(waiting)
-                return True
-        return False
-
-    def step(self):
-        """Hand over the oldest held frame; its number, or None if none is held."""
-        if not self.held:
-            return None
+    def step(self) -> tuple:
+        """Hand over the oldest held frame, unless the cable is cut: (number, frame as it comes out, source, cards that get it)."""
         number, frame, source, changed = self.held.popleft()
+        seen = changed or frame
+        if self.cut:
+            self.lose(number, source, "the cable is cut")
+            return number, seen, source, ()
+        target = self.target(seen, source)
         self.arrive(number, frame, source, changed)
-        return number
+        return number, seen, source, [card for card in (self.cards if target == EVERYONE else (target,)) if card != source]
 
-    def release(self):
+    def release(self) -> int:
         """Hand over all that is held and hold no more; how many there were."""
         count = len(self.held)
         while self.held:

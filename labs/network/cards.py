@@ -20,26 +20,26 @@ QUEUE = 10_000  # frames a card may keep for us; a TCP window of 6 MB is 4,400 f
 class TapCard:
     """A card made by /dev/net/tun in TAP mode: one descriptor, one frame a read.  Documentation/networking/tuntap.rst"""
 
-    def __init__(self, name, mac, mtu):
+    def __init__(self, name: str, mac: bytes, mtu: int) -> None:
         self.name = name
         self.fd = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
         fcntl.ioctl(self.fd, 0x400454CA, struct.pack("16sH22x", name.encode(), 0x0002 | 0x1000))  # TUNSETIFF: IFF_TAP | IFF_NO_PI
         netlink.set_up(name, mac, mtu, queue=QUEUE, router_solicitations=False)
 
-    def fileno(self):
+    def fileno(self) -> int:
         return self.fd
 
-    def read(self):
+    def read(self) -> bytes | None:
         """The next frame that the host sent, or None."""
         try:
             return os.read(self.fd, 65536)
         except BlockingIOError:
             return None
 
-    def write(self, frame):
+    def write(self, frame: bytes) -> None:
         os.write(self.fd, frame)
 
-    def lost(self):
+    def lost(self) -> int:
         """Frames that the kernel dropped because our queue was full, so far.  Must be called in the host's namespace."""
         with open("/proc/thread-self/net/dev") as table:
             for line in table:
@@ -54,7 +54,7 @@ class VethCard:
     The ring, and not the socket's queue, because the latter is limited by net.core.rmem_max, which a learner cannot raise.
     """
 
-    def __init__(self, name, mac, mtu, cable_name, host_namespace):
+    def __init__(self, name: str, mac: bytes, mtu: int, cable_name: str, host_namespace: int) -> None:
         """Call it in the cable's namespace; `name` appears in the host's."""
         netlink.make_veth(cable_name, name, host_namespace, mac, mtu)
         netlink.set_up(cable_name, router_solicitations=False)
@@ -76,10 +76,10 @@ class VethCard:
         self.at, self.drops = 0, 0
         self.socket.bind((cable_name, 3))  # ETH_P_ALL
 
-    def fileno(self):
+    def fileno(self) -> int:
         return self.socket.fileno()
 
-    def read(self):
+    def read(self) -> bytes | None:
         """The next frame that the host sent, or None."""
         status, _, length, start = struct.unpack_from("=IIIH", self.ring, self.at)  # struct tpacket2_hdr
         if not status & 1:  # TP_STATUS_USER: the slot is ours
@@ -92,10 +92,10 @@ class VethCard:
         self.at = (self.at + self.slot) % (self.slots * self.slot)
         return frame
 
-    def write(self, frame):
+    def write(self, frame: bytes) -> None:
         self.socket.send(frame)
 
-    def lost(self):
+    def lost(self) -> int:
         """Frames that found the ring full, so far."""
         self.drops += struct.unpack("II", self.socket.getsockopt(263, 6, 8))[1]  # PACKET_STATISTICS; reading resets it
         return self.drops

@@ -132,12 +132,5 @@ def choose() -> str:
 
 def make_plan(row: Sequence, link: str, mtu=1500, ipv6=False, wire: dict | None = None, log_limit=256 << 20) -> dict:
     """The whole plan that the lab process builds."""
-    hosts = plan(row, mtu)
-    if ipv6:
-        if (least := min(card["mtu"] for host in hosts for card in host["cards"])) < 1280:
-            raise ValueError(f"expected an MTU of 1280 bytes or more with ipv6=True (RFC 8200 §5), got {least}")
-        for host in hosts:
-            for card in host["cards"]:
-                network = f"fd00:0:0:{card['wire']:x}" if card["wire"] else "fd00"  # as RFC 5952 writes it, and so frames
-                card["addresses"].append(f"{network}::{card['last']:x}/64")
-    return {"hosts": hosts, "link": link, "mtu": 1500, "ipv6": ipv6, "wire": wire or {}, "log_limit": log_limit}
+    hosts = plan(row, mtu, ipv6)
+    return {"hosts": hosts, "link": link, "ipv6": ipv6, "wire": wire or {}, "log_limit": log_limit}

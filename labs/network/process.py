@@ -50,12 +50,12 @@ def main(fd):
             _, status = os.waitpid(child, 0)
             os._exit(os.waitstatus_to_exitcode(status) & 0xFF)
         libc.prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
-        lab = Lab(marshal.loads(message), log)
+        lab = Lab(marshal.loads(message), log, lifeline)
     except OSError as e:
         lifeline.send(marshal.dumps({"errno": e.errno, "error": f"{e.strerror}" + (f": {e.filename}" if e.filename else "")}))
         os._exit(1)
     lifeline.send(marshal.dumps({}))
-    lab.main(lifeline)
+    lab.main()
     os._exit(0)
 
 

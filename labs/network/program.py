@@ -3,8 +3,10 @@
 import os
 import signal as signals
 import time
+from collections.abc import Callable, Iterable
 
 from labs.errors import LabError
+from labs.network.messages import KEPT, WRITTEN
 
 __all__ = ["Program"]
 
@@ -12,9 +14,11 @@ LOOK = 0.01  # seconds between two looks at what a program does
 
 
 class Program:
-    """A running (or ended) program.  Its output goes to a file in memory: read it at any time with output()."""
+    """A running (or ended) program.  Its output is kept in memory, up to a limit: read it at any time with output()."""
 
-    def __init__(self, lab, host, argv, environment, folder, sockets=()):
+    def __init__(
+        self, lab, host: str, argv: list, environment: dict | None, folder: str | None, sockets: Iterable = ()
+    ) -> None:
         if isinstance(argv, str) or not argv:
             raise TypeError(f"expected a list such as ['ping', '-c1', '10.0.0.2'], got {argv!r}")
         self.argv, self._lab = [str(word) for word in argv], lab
@@ -34,7 +38,7 @@ class Program:
             raise LabError(f"expected a program that can be started, got {self.argv[0]!r}: {e.strerror}") from None
         self._inner, self.pid = reply["pid"], reply["outside"]  # as the lab's own PID namespace counts, and as the machine does
 
-    def wait(self, timeout=10.0):
+    def wait(self, timeout: float = 10.0) -> int:
         """Wait until it ends and return its exit status (negative: the signal that ended it).  TimeoutError after `timeout` s."""
         reply, _ = self._lab.ask("wait", pid=self._inner, timeout=timeout)
         if "status" not in reply:
@@ -42,12 +46,12 @@ class Program:
         return reply["status"]
 
     @property
-    def running(self):
+    def running(self) -> bool:
         """True until it has ended."""
         reply, _ = self._lab.ask("wait", pid=self._inner, timeout=0)
         return "status" not in reply
 
-    def until(self, ready, timeout=10.0):
+    def until(self, ready: Callable[[], object], timeout: float = 10.0) -> object:
         """Wait until ready() is true and return what it gave.  LabError with its last words if the program ends before that."""
         give_up = time.monotonic() + timeout
         while not (found := ready()):
@@ -67,11 +71,26 @@ class Program:
     def _last_words(self):
         return " ".join(self.output().split())[-500:] or "nothing"
 
-    def output(self):
-        """All that it has written so far (standard output and error), as text."""
-        size = os.fstat(self._output.fileno()).st_size
-        return os.pread(self._output.fileno(), size, 0).decode(errors="replace")
+    def output(self) -> str:
+        """What it has written so far (standard output and error), as text: the first and the last 32 MB, and what was dropped between."""
+        if not self._lab.closed:
+            self._lab.ask("heard", pid=self._inner)
+        memory = self._output.fileno()
+        written = self._written()
+        kept = os.pread(memory, min(written, KEPT), WRITTEN.size).decode(errors="replace")
+        if written <= KEPT:
+            return kept
+        end, place = os.pread(memory, KEPT, WRITTEN.size + KEPT), written % KEPT
+        if written >= 2 * KEPT:
+            end = end[place:] + end[:place]  # it was written round and round
+        overwritten = max(0, self._written() - max(written, 2 * KEPT))  # meanwhile, by a program that goes on
+        end, dropped = end[overwritten:], max(0, written - 2 * KEPT) + overwritten
+        note = f"\n… {dropped:,} bytes dropped …\n" if dropped else ""
+        return kept + note + end.decode(errors="replace")
 
-    def kill(self, signal=signals.SIGKILL):
-        """Send a signal to it and to what it started."""
+    def _written(self) -> int:
+        return WRITTEN.unpack(os.pread(self._output.fileno(), WRITTEN.size, 0).ljust(WRITTEN.size, b"\0"))[0]
+
+    def kill(self, signal: int = signals.SIGKILL) -> None:
+        """Send a signal to it and to what it started, unless that began a session of its own; also when it has ended itself."""
         self._lab.ask("kill", pid=self._inner, signal_number=int(signal))

@@ -14,9 +14,10 @@ from collections.abc import Callable, Sequence
 from labs.captures.frame import Arrival
 from labs.captures.running import Running
 from labs.errors import LabError
-from labs.network.host import Host, check_port, in_use, refused
+from labs.network.host import Host, check_port
 from labs.network.kernel import SocketRow, SocketTable
 from labs.network.redraw import OTHER, Connection, Drawing, End
+from labs.network.refusals import in_use, refused
 from labs.network.relay_loop import HERE, Loop, closed
 from labs.network.relay_sockets import Datagrams, NotOnThisLink, RelayDatagrams, RelaySocket
 from labs.network.relay_ways import Joined
@@ -158,8 +159,8 @@ class RelayHost(Host):
         made.settimeout(WAITS)
         return made
 
-    def listen(self, port: int, backlog: int = 128, address: str = "0.0.0.0") -> RelaySocket:
-        """A listening TCP socket: on 127.0.0.1 in truth, on `port` of this host in the lab."""
+    def _listen(self, port, backlog, address):
+        """What Host.listen() makes: it listens on 127.0.0.1 in truth, on `port` of this host in the lab."""
         check_port(port)
         if self._lab.closed:
             raise closed()

@@ -7,8 +7,9 @@ import struct
 from weakref import WeakValueDictionary
 
 from labs.errors import LabError
-from labs.network.host import check_port, in_use
+from labs.network.host import check_port
 from labs.network.redraw import Drawing, End
+from labs.network.refusals import in_use
 from labs.network.relay_loop import HERE, Loop, closed
 
 __all__ = ["Datagrams", "NotOnThisLink", "RelayDatagrams", "RelaySocket"]
@@ -194,3 +195,7 @@ class RelayDatagrams(socket.socket):
 
     def getpeername(self):
         return self.peer or super().getpeername()  # which raises: there is none
+
+
+for made in (RelaySocket, RelayDatagrams):
+    made.__module__ = made.__qualname__ = "socket"  # type(sock) and repr(sock) read as on any other link
