@@ -218,7 +218,7 @@ def test_record_knows_its_chapters(capsys):
         ("network.cable", "labs/network/cable.py", "class Cable"),
         ("labs.network.cable", "labs/network/cable.py", "class Cable"),
         ("Capture", "labs/captures/capture.py, Capture", "class Capture:"),
-        ("Capture.where", "labs/captures/capture.py, Capture.where", "def where(self, predicate):"),
+        ("Capture.where", "labs/captures/capture.py, Capture.where", "def where(self, predicate"),
         ("Capture.load", "labs/captures/capture.py, Capture.load", "@classmethod"),
         ("network", "labs/network/net.py, make_network", "def make_network("),
         ("network.links.why_not", "labs/network/links.py, why_not", "named(name).why_not()"),
