@@ -25,7 +25,7 @@ def ethernet(source: str | bytes, target: str | bytes, kind: int, body: bytes) -
     return _mac(target) + _mac(source) + pack("!H", kind) + body
 
 
-def arp(operation: int, source_mac: str | bytes, source: str, target_mac: str | bytes, target: str) -> bytes:
+def arp(operation: int, source_mac: str | bytes, source: str | bytes, target_mac: str | bytes, target: str | bytes) -> bytes:
     """A whole frame, RFC 826.  operation 1 asks everyone for the MAC address of `target`, 2 answers target_mac."""
     asks = operation == 1
     body = pack("!HHBBH", 1, IPV4, 6, 4, operation) + _mac(source_mac) + _ip(source)
@@ -132,9 +132,9 @@ def _summed(packet):
     return bytes(packet)
 
 
-def _mac(address):
+def _mac(address: str | bytes) -> bytes:
     return bytes.fromhex(address.replace(":", "")) if isinstance(address, str) else address
 
 
-def _ip(address):
+def _ip(address: str | bytes) -> bytes:
     return ip_address(address).packed if isinstance(address, str) else address

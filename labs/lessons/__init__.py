@@ -5,6 +5,7 @@
     heard       a widely repeated statement, and the verdict of the experiment
     predict     the learner's guess beside the answer
     exercise    a task that is graded on evidence
+    steady      a timing experiment, again if the machine stood still meanwhile
 
 This room uses all the others; none of them knows of it.
 """
@@ -13,5 +14,6 @@ from labs.lessons.chapter import CHAPTERS, chapter
 from labs.lessons.claim import ClaimFailed, claim, heard
 from labs.lessons.exercise import Exercise, Feedback, exercise
 from labs.lessons.predict import predict
+from labs.lessons.steady import steady
 
-__all__ = ["CHAPTERS", "ClaimFailed", "Exercise", "Feedback", "chapter", "claim", "exercise", "heard", "predict"]
+__all__ = ["CHAPTERS", "ClaimFailed", "Exercise", "Feedback", "chapter", "claim", "exercise", "heard", "predict", "steady"]

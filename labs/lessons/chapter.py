@@ -36,7 +36,7 @@ CHAPTERS = (
 )
 
 
-def chapter(slug):
+def chapter(slug: str) -> None:
     """Begin a chapter: decide its link, arm the recording machinery if it is needed, print one line.
 
     The line reads "24-tcp-connection · link: tap · …"; the tests mask what stands behind "link:", because it is the one
@@ -48,12 +48,10 @@ def chapter(slug):
     link = links.named(links.choose())
     from labs.lessons import replay  # late: most that import labs need none of it
 
-    replay.end(slug)  # of an earlier run of this cell
     shows = link.shows
-    if not link.whole:
-        if not replay.begin(slug, live=link.live) and not link.live:
-            shows = "no live network here, and no recording of this chapter"
-    elif os.environ.get("LABS_RECORD"):
+    if not replay.begin(slug, link.whole, link.live) and not link.live:
+        shows = "no live network here, and no recording of this chapter"
+    if link.whole and os.environ.get("LABS_RECORD"):
         from labs.lessons import recorder
 
         recorder.begin(slug, link.name, os.environ["LABS_RECORD"])

@@ -20,7 +20,7 @@ from labs.captures.running import FromLog
 from labs.errors import LabError
 from labs.network.messages import MESSAGE
 
-__all__ = ["LabProcess", "call_all", "too_many"]
+__all__ = ["LabProcess", "call_all", "running", "too_many"]
 
 ROOT = str(pathlib.Path(__file__).resolve().parents[2])
 BOOT = "import sys; sys.path.append(sys.argv[1]); from labs.network.process import main; main(int(sys.argv[2]))"
@@ -189,6 +189,11 @@ class LabProcess:
 
 
 _running: "weakref.WeakSet[LabProcess]" = weakref.WeakSet()
+
+
+def running() -> list[LabProcess]:
+    """All lab processes of this notebook that have not been closed."""
+    return [lab for lab in list(_running) if not lab.closed]
 
 
 def _after_fork():

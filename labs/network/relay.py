@@ -233,12 +233,12 @@ class RelayHost(Host):
         for connection in lab.loop.ask(lambda: [joined.connection for joined in lab.loop.joined]):
             for side, other in OTHER.items():
                 if connection.ends[side].name == self.name:
-                    ends = [f"{connection.ends[one].address}:{connection.ports[one]}" for one in (side, other)]
-                    rows.append(SocketRow("tcp", *ends, _state(connection, side, other), 0, 0, "", 0))
+                    here, there = (f"{connection.ends[one].address}:{connection.ports[one]}" for one in (side, other))
+                    rows.append(SocketRow("tcp", here, there, _state(connection, side, other), 0, 0, "", 0))
         for (address, _), sock in list(lab.datagrams.bound.items()):
             if address == self.address and sock.fileno() != -1:
-                ends = ["{}:{}".format(*end) for end in (sock.own, sock.peer or ("0.0.0.0", 0))]
-                rows.append(SocketRow("udp", *ends, "-", 0, 0, "", 0))
+                here, there = ("{}:{}".format(*end) for end in (sock.own, sock.peer or ("0.0.0.0", 0)))
+                rows.append(SocketRow("udp", here, there, "-", 0, 0, "", 0))
         return rows
 
 

@@ -57,6 +57,9 @@ class RelaySocket(socket.socket):
             made.close()
 
 
+RelaySocket.__module__ = RelaySocket.__qualname__ = "socket"  # type(sock) and repr(sock) read as on any other link
+
+
 class Datagrams:
     """The relay's part in UDP: it brings each datagram to the socket that is bound where it goes, or says that there is none."""
 

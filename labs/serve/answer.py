@@ -6,7 +6,7 @@ The generator must be much faster than the servers that it asks; `labs.decode.ht
 __all__ = ["field", "parse"]
 
 
-def parse(buffer):
+def parse(buffer: bytes) -> tuple[int, int, bytes, bool] | None:
     """The response that begins a buffer: (bytes, status, head, stays open), or None if it is not complete.
 
     A length of -1 says that it ends with the connection (RFC 9112 §6.3).  ValueError for what is no response.
@@ -43,7 +43,8 @@ def parse(buffer):
     return None
 
 
-def field(head, name):
+def field(head: bytes, name: bytes) -> bytes | None:
+    """The value of a header field in a head in small letters; None if it has none."""
     at = head.find(b"\r\n" + name + b":")
     if at < 0:
         return None

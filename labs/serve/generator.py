@@ -13,7 +13,7 @@ import json
 import select
 import socket
 import sys
-from collections import deque
+from collections import Counter, deque
 from time import monotonic_ns as now
 
 from labs.serve.answer import field, parse
@@ -24,35 +24,46 @@ RETRY = 20_000_000  # ns until a connection that failed is tried again
 LOOK = 5_000_000  # ns between two looks at what is late, and the longest wait
 NAMES = {errno.ECONNREFUSED: "refused", errno.ECONNRESET: "reset", errno.EPIPE: "reset", errno.ETIMEDOUT: "timeout"}
 CONNECTING = -1
+SIZE = 4096  # bytes read at once: most answers are smaller, and what is larger takes time in any case
 
 
-def name_of(code):
-    return NAMES.get(code) or errno.errorcode.get(code, str(code))
+def name_of(code: int | None) -> str:
+    return NAMES.get(code or 0) or errno.errorcode.get(code or 0, str(code))
 
 
 class Connection:
     """sent: when its request was sent, 0 if it has none; due: when it should have been sent; retry: not opened before then."""
 
-    __slots__ = ("index", "sock", "fd", "buffer", "due", "sent", "retry")
+    __slots__ = ("index", "sock", "fd", "buffer", "due", "sent", "retry", "recv", "send")
 
-    def __init__(self, index):
-        self.index, self.sock, self.fd, self.buffer, self.due, self.sent, self.retry = index, None, -1, b"", 0, 0, 0
+    def __init__(self, index: int) -> None:
+        self.index, self.fd, self.buffer, self.due, self.sent, self.retry = index, -1, b"", 0, 0, 0
+
+    def open(self, sock: socket.socket) -> None:
+        self.sock, self.fd, self.recv, self.send = (
+            sock,
+            sock.fileno(),
+            sock.recv,
+            sock.send,
+        )  # bound once: they run at every answer
 
 
 class Generator:
-    """One run.  `plan` is what labs.load wrote; what run() returns is what it reads."""
+    """One run.  `plan` is what labs.load wrote; what run() returns is what it reads.  Times are nanoseconds, monotonic."""
 
-    def __init__(self, plan):
+    def __init__(self, plan: dict) -> None:
         self.address, self.port, self.request = plan["address"], plan["port"], plan["request"].encode("latin-1")
         self.rate, self.most, self.worker_field = plan["rate"], plan["requests"], plan["worker"].lower().encode("latin-1")
         self.length, self.timeout = int(plan["seconds"] * 1e9), int(plan["timeout"] * 1e9)
         self.poll, self.connections = select.epoll(), [Connection(index) for index in range(plan["connections"])]
-        self.of, self.closed, self.idle = {}, deque(self.connections), deque()  # of: descriptor → Connection
-        self.waiting, self.planned, self.begun = deque(), 0, 0  # waiting: requests that are due and have no connection yet
-        self.done, self.errors = [], {}  # (due, answered, connection, (status, worker)); what went wrong → how often
-        self.known = {}  # whole answers that came before → (status, worker)
+        self.of: dict[int, Connection] = {}  # descriptor →
+        self.closed, self.idle = deque(self.connections), deque[Connection]()
+        self.waiting, self.planned, self.begun = deque[int](), 0, 0  # waiting: due, and no connection is free for them yet
+        self.done: list[tuple[int, int, int, tuple[int, str]]] = []  # due, answered, connection, (status, worker)
+        self.errors: dict[str, int] = {}  # what went wrong → how often
+        self.known: dict[bytes, tuple[int, str]] = {}  # whole answers that came before → (status, worker)
 
-    def run(self):
+    def run(self) -> dict:
         gc.disable()  # nothing here is cyclic
         look = self.begin_at(now())
         while True:
@@ -66,14 +77,15 @@ class Generator:
                 self.start(time)
                 if self.finished(time):
                     return self.result(time)
+            of, event = self.of, self.event
             for fd, _ in self.ready(time):
-                self.event(self.of[fd])
+                event(of[fd])
 
-    def begin_at(self, time):
+    def begin_at(self, time: int) -> int:
         self.begin, self.end = time, time + self.length
         return time
 
-    def finished(self, time):
+    def finished(self, time: int) -> bool:
         if len(self.done) + sum(self.errors.values()) >= self.most:
             return True
         if not self.rate:
@@ -81,19 +93,19 @@ class Generator:
         asking = any(connection.sent for connection in self.connections)
         return time >= self.end and not self.waiting and not asking or time >= self.end + self.timeout
 
-    def next_due(self):
+    def next_due(self) -> int | None:
         """When the next request of an open loop is due; None when all are."""
         if not self.rate or self.planned >= self.most:
             return None
         due = self.begin + int(self.planned * 1_000_000_000 / self.rate)
         return due if due < self.end else None
 
-    def schedule(self, time):
+    def schedule(self, time: int) -> None:
         while (due := self.next_due()) is not None and due <= time:
             self.waiting.append(due)
             self.planned += 1
 
-    def ready(self, time):
+    def ready(self, time: int) -> list[tuple[int, int]]:
         """What epoll has.  It counts in milliseconds, which is too coarse for a schedule; select counts in microseconds."""
         due = self.next_due()
         if due is not None:
@@ -101,22 +113,23 @@ class Generator:
             return self.poll.poll(0, 256)
         return self.poll.poll(LOOK / 1e9, 256)
 
-    def open(self, time):
+    def open(self, time: int) -> None:
         """Connect what is not connected, unless it has just failed."""
         while self.closed and self.closed[0].retry <= time:
             connection = self.closed.popleft()
-            connection.sock = socket.socket(socket.AF_INET6 if ":" in self.address else socket.AF_INET)
-            connection.sock.setblocking(False)
-            connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            code = connection.sock.connect_ex((self.address, self.port))
+            sock = socket.socket(socket.AF_INET6 if ":" in self.address else socket.AF_INET)
+            sock.setblocking(False)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            connection.open(sock)
+            code = sock.connect_ex((self.address, self.port))
             if code not in (0, errno.EINPROGRESS):
                 self.fail(connection, name_of(code))
                 continue
-            connection.fd, connection.retry, connection.due = connection.sock.fileno(), CONNECTING, time
+            connection.retry, connection.due = CONNECTING, time
             self.of[connection.fd] = connection
             self.poll.register(connection.fd, select.EPOLLOUT)
 
-    def start(self, time):
+    def start(self, time: int) -> None:
         """Give requests to connections that are free."""
         if self.rate:
             while self.waiting and self.idle:
@@ -125,30 +138,39 @@ class Generator:
             while self.idle and time < self.end and self.begun < self.most:
                 self.ask(self.idle.popleft(), time, time)
 
-    def ask(self, connection, due, time):
+    def ask(self, connection: Connection, due: int, time: int) -> None:
         self.begun += 1
         connection.due, connection.sent = due, time
         try:
-            connection.sock.send(self.request)  # far smaller than an empty send buffer
+            connection.send(self.request)  # far smaller than an empty send buffer
         except OSError as error:
             self.fail(connection, name_of(error.errno))
 
-    def event(self, connection):
+    def event(self, connection: Connection) -> None:
         if connection.retry == CONNECTING:
             return self.connected(connection)
         try:
-            data = connection.sock.recv(16384)
+            data = connection.recv(SIZE)
         except BlockingIOError:
             return
         except OSError as error:
             return self.fail(connection, name_of(error.errno))
         kind = self.known.get(data)
-        if kind and connection.sent and not connection.buffer:  # nearly always: so it is short
-            self.answered(connection, kind)
-        else:
-            self.piece(connection, data)
+        if kind is None or not connection.sent or connection.buffer:
+            return self.piece(connection, data)
+        time = now()  # nearly always: a whole answer that came before, so the way to the next request is short
+        self.done.append((connection.due, time, connection.index, kind))
+        if self.rate or time >= self.end or self.begun >= self.most:
+            connection.sent = 0
+            return self.idle.append(connection)
+        self.begun += 1
+        connection.due = connection.sent = time
+        try:
+            connection.send(self.request)
+        except OSError as error:
+            self.fail(connection, name_of(error.errno))
 
-    def connected(self, connection):
+    def connected(self, connection: Connection) -> None:
         if code := connection.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
             return self.fail(connection, name_of(code))
         if not (self.begun or self.errors or self.rate):  # the handshakes of a closed loop are not part of the run
@@ -157,7 +179,7 @@ class Generator:
         self.poll.modify(connection.fd, select.EPOLLIN)
         self.idle.append(connection)
 
-    def piece(self, connection, data):
+    def piece(self, connection: Connection, data: bytes) -> None:
         """Some bytes of an answer, or b"" for the end of the connection."""
         if not connection.sent:  # a server may close an idle connection
             return self.reset(connection, 0)
@@ -180,7 +202,7 @@ class Generator:
         connection.buffer = b""
         self.answered(connection, kind, stays_open)
 
-    def answered(self, connection, kind, stays_open=True):
+    def answered(self, connection: Connection, kind: tuple[int, str], stays_open: bool) -> None:
         time = now()
         self.done.append((connection.due, time, connection.index, kind))
         connection.sent = 0
@@ -191,11 +213,11 @@ class Generator:
         else:
             self.ask(connection, time, time)
 
-    def fail(self, connection, why):
+    def fail(self, connection: Connection, why: str) -> None:
         self.errors[why] = self.errors.get(why, 0) + 1
         self.reset(connection, now() + RETRY)
 
-    def reset(self, connection, retry):
+    def reset(self, connection: Connection, retry: int) -> None:
         """Close the connection; it is opened again at `retry`."""
         self.of.pop(connection.fd, None)
         if connection in self.idle:
@@ -204,20 +226,18 @@ class Generator:
         connection.fd, connection.sent, connection.retry, connection.buffer = -1, 0, retry, b""
         self.closed.append(connection) if retry else self.closed.appendleft(connection)
 
-    def expire(self, time):
+    def expire(self, time: int) -> None:
         for connection in list(self.of.values()):
             since = connection.due if connection.retry == CONNECTING else connection.sent
             if since and time - since > self.timeout:
                 self.fail(connection, "timeout")
 
-    def result(self, time):
+    def result(self, time: int) -> dict:
         unanswered = len(self.waiting) + sum(connection.sent > 0 for connection in self.connections)
         if self.rate and unanswered:  # they were due, so they count: to leave them out would flatter the server
             self.errors["unanswered"] = unanswered
         workers = list(dict.fromkeys(worker for _, _, _, (_, worker) in self.done)) if self.worker_field else []
-        number, statuses = {worker: index for index, worker in enumerate(workers)}, {}
-        for _, _, _, (status, _) in self.done:
-            statuses[status] = statuses.get(status, 0) + 1
+        number, statuses = {worker: index for index, worker in enumerate(workers)}, Counter(kind[0] for *_, kind in self.done)
         return {
             "seconds": ((min(time, self.end) if self.rate else time) - self.begin) / 1e9,
             "starts": [(due - self.begin) // 1000 for due, _, _, _ in self.done],
@@ -230,6 +250,6 @@ class Generator:
         }
 
 
-def main(plan):
+def main(plan: str) -> None:
     """Run the plan (JSON text) and write the result to standard output, as JSON."""
     json.dump(Generator(json.loads(plan)).run(), sys.stdout, separators=(",", ":"))

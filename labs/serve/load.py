@@ -9,7 +9,12 @@ import re
 import sys
 import zlib
 from array import array
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from labs.network.host import Host
 
 __all__ = ["Load", "load"]
 
@@ -17,7 +22,10 @@ ROOT = str(Path(__file__).resolve().parents[2])
 BOOT = "import sys; sys.path.append(sys.argv[1]); from labs.serve.generator import main; main(sys.argv[2])"
 
 
-def load(on, url, connections=8, seconds=2.0, rate=None, requests=100_000, timeout=5.0, method="GET", headers=None, worker=""):
+def load(
+    on: "Host", url: str, connections: int = 8, seconds: float = 2.0, rate: float | None = None, requests: int = 100_000,
+    timeout: float = 5.0, method: str = "GET", headers: Mapping[str, str] | None = None, worker: str = "",
+) -> "Load":  # fmt: skip
     """Ask `url` from the host `on`, and return a Load.
 
     rate None: closed loop, each of the connections asks again as soon as it is answered.  rate: requests a second in all, on a
@@ -57,33 +65,64 @@ class Load:
     requests: answered; errors: not answered, for whatever reason in `why`; statuses: how often each status came;
     seconds: from when it could send to its end or, with a rate, as long as requests were due; starts, latencies: seconds, one
     for each answered request, in the order of the answers (starts from the beginning of the run: when it was sent or, with a
-    rate, due); connection_of, worker_of: who carried, who answered each.
+    rate, due); connection_of, worker_of: who carried, who answered each; late: how many seconds after the end the last answer
+    came; starved: the connections that got none.
     """
 
-    def __init__(self, seconds, starts, latencies, connection_of, worker_of, workers, errors, statuses, rate, connections):
-        self.seconds, self.rate, self.connections, self.why, self.statuses = (
-            seconds,
-            rate,
-            connections,
-            dict(errors),
-            dict(statuses),
-        )
+    def __init__(
+        self, seconds: float, starts: Iterable[int], latencies: Iterable[int], connection_of: Iterable[int],
+        worker_of: Iterable[int], workers: Iterable[str], errors, statuses, rate: float | None, connections: int,
+    ) -> None:  # fmt: skip
+        self.seconds, self.rate, self.connections = seconds, rate, connections
+        self.why, self.statuses = dict(errors), dict(statuses)
         self._starts, self._latencies = array("Q", starts), array("Q", latencies)  # µs
         self._connection_of, self._worker_of, self.workers = array("H", connection_of), array("H", worker_of), list(workers)
 
-    requests = property(lambda self: len(self._latencies))
-    errors = property(lambda self: sum(self.why.values()))
-    starts = property(lambda self: [micros / 1e6 for micros in self._starts])
-    latencies = property(lambda self: [micros / 1e6 for micros in self._latencies])
-    connection_of = property(lambda self: list(self._connection_of))
-    worker_of = property(lambda self: [self.workers[index] for index in self._worker_of])
+    @property
+    def requests(self) -> int:
+        return len(self._latencies)
 
     @property
-    def throughput(self):
-        """Answered requests a second."""
-        return self.requests / self.seconds
+    def errors(self) -> int:
+        return sum(self.why.values())
 
-    def percentile(self, percent):
+    @property
+    def starts(self) -> list[float]:
+        return [micros / 1e6 for micros in self._starts]
+
+    @property
+    def latencies(self) -> list[float]:
+        return [micros / 1e6 for micros in self._latencies]
+
+    @property
+    def connection_of(self) -> list[int]:
+        return list(self._connection_of)
+
+    @property
+    def worker_of(self) -> list[str]:
+        return [self.workers[index] for index in self._worker_of]
+
+    @property
+    def in_time(self) -> int:
+        """Requests that were answered until the end.  With a rate, a slow server answers some of them later."""
+        end = self.seconds * 1e6
+        return sum(start + latency <= end for start, latency in zip(self._starts, self._latencies))
+
+    @property
+    def late(self) -> float:
+        last = max((start + latency for start, latency in zip(self._starts, self._latencies)), default=0)
+        return max(0.0, last / 1e6 - self.seconds)
+
+    @property
+    def starved(self) -> list[int]:
+        return [index for index, count in enumerate(self.per_connection) if not count]
+
+    @property
+    def throughput(self) -> float:
+        """Requests a second that were answered until the end: what came later says what was due, not what the server can do."""
+        return self.in_time / self.seconds
+
+    def percentile(self, percent: float) -> float:
         """The latency (s) that this share of the answered requests did not exceed: the nearest rank.  ValueError without any."""
         if not 0 < percent <= 100:
             raise ValueError(f"expected a percentage above 0, up to 100, got {percent!r}")
@@ -92,12 +131,20 @@ class Load:
         ranked = sorted(self._latencies)
         return ranked[max(0, -(-len(ranked) * percent // 100).__trunc__() - 1)] / 1e6
 
-    p50 = property(lambda self: self.percentile(50))
-    p90 = property(lambda self: self.percentile(90))
-    p99 = property(lambda self: self.percentile(99))
+    @property
+    def p50(self) -> float:
+        return self.percentile(50)
 
     @property
-    def per_connection(self):
+    def p90(self) -> float:
+        return self.percentile(90)
+
+    @property
+    def p99(self) -> float:
+        return self.percentile(99)
+
+    @property
+    def per_connection(self) -> list[int]:
         """Answered requests of each connection: a list."""
         counts = [0] * self.connections
         for index in self._connection_of:
@@ -105,20 +152,25 @@ class Load:
         return counts
 
     @property
-    def per_worker(self):
+    def per_worker(self) -> dict[str, int]:
         """Answered requests of each worker: {name: count}, in the order in which they first answered."""
         counts = dict.fromkeys(self.workers, 0)
         for index in self._worker_of:
             counts[self.workers[index]] += 1
         return counts
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         why = f" ({', '.join(f'{count} {what}' for what, count in self.why.items())})" if self.why else ""
         late = f", p50 {self.p50 * 1e3:.2f} ms, p99 {self.p99 * 1e3:.2f} ms" if self.requests else ""
+        if self.in_time < self.requests:
+            late += f", {self.requests - self.in_time} of them after the end, the last {self.late:.2f} s after it"
+        if self.requests and self.starved:
+            few = ", ".join(map(str, self.starved[:8])) + (", …" if len(self.starved) > 8 else "")
+            late += f", no answer on {'connection' if len(self.starved) == 1 else 'connections'} {few}"
         run = f"{self.requests} requests in {self.seconds:.2f} s over {self.connections} connections"
         return f"{run}{late}, {self.errors} errors{why}"
 
-    def to_record(self):
+    def to_record(self) -> dict:
         """As plain values, exactly: the recording of a chapter keeps it."""
         packed = {
             name: zlib.compress(getattr(self, f"_{name}").tobytes())
@@ -128,8 +180,7 @@ class Load:
         return {**packed, **plain, "errors": self.why}
 
     @classmethod
-    def from_record(cls, record):
+    def from_record(cls, record: dict) -> "Load":
         codes = {"starts": "Q", "latencies": "Q", "connection_of": "H", "worker_of": "H"}
-        return cls(
-            **{name: array(codes[name], zlib.decompress(value)) if name in codes else value for name, value in record.items()}
-        )
+        arrays = {name: array(code, zlib.decompress(record[name])) for name, code in codes.items()}
+        return cls(**{**record, **arrays})
