@@ -283,6 +283,13 @@ def test_report(monkeypatch):
     assert "in use          recording, as LABS_LINK says" in repr(Report(seen))
 
 
+def test_the_readme_lists_the_links():
+    from labs.network.links import LINKS
+
+    table = re.findall(r"^\| `(\w+)` \|", (ROOT / "README.md").read_text(), re.M)
+    assert table == [link.name for link in LINKS]
+
+
 def test_the_doctor_agrees_with_the_lab():
     from labs.network.links import LINKS, why_not
 

@@ -65,7 +65,7 @@ class Evidence:
     programs: dict = field(default_factory=dict)  # what else is here: name → text
 
 
-def diagnose(link, seen):
+def diagnose(link: str, seen: Evidence) -> tuple[str, str]:
     """Why `link` does not work, and how to get it: two texts, empty where it works."""
     if not seen.why_not.get(link):
         return "", ""
@@ -152,7 +152,7 @@ def _read(path):
         return ""
 
 
-def examine():
+def examine() -> Evidence:
     """Look at this machine; takes a quarter of a second."""
     now = {link.name: link.try_now()[0] for link in links.LINKS}  # not as remembered from before a remedy
     seen = Evidence(system=platform.system(), why_not=now)
@@ -225,12 +225,12 @@ def _user(seen):
 class Report:
     """What the doctor found: a table.  `links` maps each link to "" or why it does not work; `text` is all of it."""
 
-    def __init__(self, seen):
+    def __init__(self, seen: Evidence):
         self.seen = seen
         self.links = {link.name: diagnose(link.name, seen)[0] for link in links.LINKS}
 
     @property
-    def text(self):
+    def text(self) -> str:
         best, *others = [link for link, why in self.links.items() if not why]
         rows = []
         for link, why in self.links.items():
@@ -249,7 +249,7 @@ class Report:
         return self.text
 
 
-def doctor():
+def doctor() -> Report:
     """Try each link and say what works, why not more and how to get it: a Report, which prints as a table.  Chapter 00.
 
     A remedy takes effect in a new kernel: this one has chosen its link.

@@ -6,6 +6,7 @@ redrawn.  recording: nothing; what the cells did elsewhere is shown.  LABS_LINK=
 
 import errno
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from labs.errors import LabError
@@ -129,7 +130,7 @@ def choose() -> str:
     return wanted
 
 
-def make_plan(row, link: str, mtu=1500, ipv6=False, wire=None, log_limit=256 << 20) -> dict:
+def make_plan(row: Sequence, link: str, mtu=1500, ipv6=False, wire: dict | None = None, log_limit=256 << 20) -> dict:
     """The whole plan that the lab process builds."""
     hosts = plan(row, mtu, ipv6)
     return {"hosts": hosts, "link": link, "ipv6": ipv6, "wire": wire or {}, "log_limit": log_limit}

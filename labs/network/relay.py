@@ -159,8 +159,8 @@ class RelayHost(Host):
         made.settimeout(WAITS)
         return made
 
-    def listen(self, port: int, backlog: int = 128, address: str = "0.0.0.0") -> RelaySocket:
-        """A listening TCP socket: on 127.0.0.1 in truth, on `port` of this host in the lab."""
+    def _listen(self, port, backlog, address):
+        """What Host.listen() makes: it listens on 127.0.0.1 in truth, on `port` of this host in the lab."""
         check_port(port)
         if self._lab.closed:
             raise closed()

@@ -57,6 +57,9 @@ class RelaySocket(socket.socket):
             made.close()
 
 
+RelaySocket.__module__ = RelaySocket.__qualname__ = "socket"  # type(sock) and repr(sock) read as on any other link
+
+
 class Datagrams:
     """The relay's part in UDP: it brings each datagram to the socket that is bound where it goes, or says that there is none."""
 
@@ -197,5 +200,5 @@ class RelayDatagrams(socket.socket):
         return self.peer or super().getpeername()  # which raises: there is none
 
 
-for _kind in (RelaySocket, RelayDatagrams):  # type(sock) and repr(sock) read as on any other link
-    _kind.__module__ = _kind.__qualname__ = "socket"
+for made in (RelaySocket, RelayDatagrams):
+    made.__module__ = made.__qualname__ = "socket"  # type(sock) and repr(sock) read as on any other link
