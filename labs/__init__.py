@@ -28,7 +28,7 @@ __all__, __getattr__, __dir__ = at_first_use(
         "heard": "labs.lessons",
         "load": "labs.serve.load",
         "predict": "labs.lessons",
-        "program": "labs.lessons.program",
+        "program": "labs.lessons.installed",
         "router": "labs.network",
         "source": "labs.lessons.source",
         "steady": "labs.lessons",

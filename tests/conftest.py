@@ -6,6 +6,7 @@ tshark or a missing link a failure: so it is where the project is built.
 
 import collections
 import fcntl
+import itertools
 import os
 import warnings
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 import labs
 from labs.captures.capture import Capture
 
+ROOT = Path(__file__).resolve().parent.parent
 REQUIRED = os.environ.get("LABS_REQUIRE_ORACLES") == "1"
 
 
@@ -23,11 +25,70 @@ def not_run(what, why):
     (pytest.fail if REQUIRED else pytest.skip)(f"NOT RUN HERE  {what}: {why}")
 
 
+# ── one chapter ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def pytest_addoption(parser):
+    parser.addoption("--chapter", metavar="NN", help="test one chapter: 24, or 24-tcp-connection")
+
+
+def pytest_configure(config):
+    """What --chapter names goes into LABS_CHAPTER, for tests/notebooks.py, which is imported later; and for xdist's workers."""
+    if asked := config.getoption("chapter"):
+        os.environ["LABS_CHAPTER"] = find_chapter(asked)
+    else:
+        os.environ.pop("LABS_CHAPTER", None)
+
+
+def find_chapter(asked):
+    """The slug of a chapter that is here, by its slug or its number."""
+    here = [path.stem for path in sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))]
+    found = [slug for slug in here if asked in (slug, slug[:2])]
+    if not found:
+        raise pytest.UsageError(f"no chapter {asked} is here; there are {', '.join(here)}")
+    return found[0]
+
+
+LONG = ("test_nbval", "test_as_an_ordinary_user", "test_exercises", "test_on_tap_twice_with_pictures", "test_on_other_links")
+
+
+def of_the_chapter(item, slug):
+    """Whether a test is about this chapter: run with its notebook, or named after it (test_chapter_24_…)."""
+    params = item.callspec.params if hasattr(item, "callspec") else {}
+    paths = [params.get("path"), *params.get("paths", ())]
+    return any(isinstance(path, Path) and path.stem == slug for path in paths) or f"chapter_{slug[:2]}" in item.nodeid
+
+
 # ── who runs beside whom ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def pytest_collection_modifyitems(items):
-    items.sort(key=lambda item: item.get_closest_marker("alone") is None)  # first, so that others wait for it least
+def spread(items, workers):
+    """The tests in an order in which all workers have enough to do.
+
+    xdist gives each an equal part of the row, and lets it take from others when it is through.  Chapters wait more than they
+    work: two workers of three begin with them, the others with the rest.  JupyterLab, and Colab's environment, are one worker's
+    each.
+    """
+    alone = [item for item in items if item.get_closest_marker("alone")]  # first, so that others wait for it least
+    chapters = [item for name in LONG for item in items if item.originalname == name and item not in alone]
+    stacks = [
+        [item for item in items if item.path.stem == name and item not in chapters] for name in ("test_browser", "test_colab")
+    ]
+    rest = [item for item in items if item not in {*alone, *chapters, *stacks[0], *stacks[1]}]
+    first = [*stacks[::-1], *[[] for _ in range(workers)]][:workers] if workers > 1 else [stacks[0] + stacks[1]]
+    patient = max(1, workers * 2 // 3)
+    parts = [first[part] + (chapters[part::patient] if part < patient else []) for part in range(workers)]
+    size, remaining = -(-(len(items) - len(alone)) // workers), iter(rest)
+    parts = [part + list(itertools.islice(remaining, max(0, size - len(part)))) for part in parts]
+    return [*alone, *itertools.chain(*parts), *remaining]
+
+
+def pytest_collection_modifyitems(config, items):
+    if slug := os.environ.get("LABS_CHAPTER"):
+        mine = [item for item in items if of_the_chapter(item, slug)]
+        config.hook.pytest_deselected(items=[item for item in items if item not in mine])
+        items[:] = mine
+    items[:] = spread(items, int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 1)))
 
 
 @pytest.fixture(autouse=True)
@@ -50,34 +111,47 @@ def place(request, tmp_path_factory):
 
 # ── stacks × links × notebooks ───────────────────────────────────────────────────────────────────────────────────────────
 
-COMBINATIONS = []  # those that ran and passed, as "current stack, tap, 24-tcp-connection"
-ENOUGH = Path(__file__).with_name("combinations.txt")  # how many they must be where everything must run
+WHOLE = [("current stack", link) for link in ("tap", "veth", "relay", "recording")]
+WHOLE += [("nbval", "tap"), ("Colab's stack", "relay"), ("JupyterLab", "tap")]
+WHOLE += [("current stack as an ordinary user", "tap")] if os.getuid() == 0 else []
+PASSED = set()  # (stack, link, notebook)
 
 
 @pytest.fixture
 def combination(record_property):
     """combination("current stack", "tap", "24-tcp-connection"): the test has shown that this one works."""
-    return lambda stack, link, slug: record_property("combination", f"{stack}, {link}, {slug}")
+    return lambda stack, link, slug: record_property("combination", (stack, link, slug))
 
 
 def pytest_runtest_logreport(report):
     if report.when == "call" and report.passed:
-        COMBINATIONS.extend(value for name, value in report.user_properties if name == "combination")
+        PASSED.update(tuple(value) for name, value in report.user_properties if name == "combination")
+
+
+def not_shown():
+    """What the whole suite must show and has not: every stack and link with every notebook that is here."""
+    slugs = [path.stem for path in (ROOT / "notebooks").glob("[0-9]*.ipynb")]
+    return sorted({(*where, slug) for where in WHOLE for slug in slugs} - PASSED)
+
+
+def is_whole(config):
+    asked = config.option.keyword or config.option.markexpr or config.getoption("chapter")
+    all_of_it = not asked and [Path(arg).resolve() for arg in config.args] == [ROOT / "tests"]
+    return all_of_it and REQUIRED and os.environ.get("LABS_STACKS") == "1" and not hasattr(config, "workerinput")
 
 
 def pytest_sessionfinish(session):
-    whole = REQUIRED and os.environ.get("LABS_STACKS") == "1" and not session.config.option.keyword
-    if whole and not hasattr(session.config, "workerinput") and len(COMBINATIONS) < int(ENOUGH.read_text()):
+    if is_whole(session.config) and not_shown():
         session.exitstatus = session.exitstatus or 1
 
 
-def pytest_terminal_summary(terminalreporter):
-    counted = collections.Counter(", ".join(one.split(", ")[:2]) for one in COMBINATIONS)
-    for one, count in sorted(counted.items()):
-        terminalreporter.write_line(f"{count:3} notebooks passed: {one}")
-    if COMBINATIONS:
-        wanted = f", {int(ENOUGH.read_text())} are wanted where everything must run"
-        terminalreporter.write_line(f"{len(COMBINATIONS):3} combinations of notebook, stack and link in all{wanted}")
+def pytest_terminal_summary(terminalreporter, config):
+    for (stack, link), count in sorted(collections.Counter(one[:2] for one in PASSED).items()):
+        terminalreporter.write_line(f"{count:3} notebooks passed: {stack}, {link}")
+    if PASSED:
+        terminalreporter.write_line(f"{len(PASSED):3} combinations of notebook, stack and link in all")
+    for one in not_shown() if is_whole(config) else ():
+        terminalreporter.write_line(f"NOT SHOWN: {', '.join(one)}", red=True)
 
 
 @pytest.fixture(params=["tap", "veth"])

@@ -16,7 +16,8 @@ from pathlib import Path
 import leaks
 import nbformat
 import pytest
-import test_notebooks as harness
+
+import notebooks as harness
 
 ROOT = Path(__file__).resolve().parent.parent
 PICTURES = ROOT / "build"
@@ -26,11 +27,13 @@ FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "-
 PATIENCE = 120  # seconds
 BUSY = "[...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')].some(e => e.textContent.includes('*'))"
 COUNTS = "[...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')].map(e => e.textContent)"
-TROUBLE = ".jp-Dialog, [data-mime-type='application/vnd.jupyter.error'], [data-mime-type='application/vnd.jupyter.stderr']"
+TROUBLE = (
+    ".jp-Dialog, .Toastify__toast, "
+    "[data-mime-type='application/vnd.jupyter.error'], [data-mime-type='application/vnd.jupyter.stderr']"
+)
 IMAGES = "[...document.querySelectorAll('.jp-OutputArea img')].map(e => e.naturalWidth * e.clientWidth)"
 SETTINGS = {
     "notebook-extension/tracker": {"windowingMode": "none"},  # every cell is in the page, seen or not
-    "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},  # nothing is asked, nothing fetched
 }
 
 pytestmark = [
@@ -56,7 +59,7 @@ def jupyter(tmp_path_factory):
         file = folder / "settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps(wanted))
-    env = harness.environment(None) | {
+    env = harness.environment(None, pictures=True) | {
         "JUPYTERLAB_SETTINGS_DIR": str(folder / "settings"), "JUPYTER_RUNTIME_DIR": str(folder / "runtime"),
     }  # fmt: skip
     command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--ip=127.0.0.1", "--port=0", "--allow-root"]
@@ -72,6 +75,7 @@ def jupyter(tmp_path_factory):
     finally:
         server.terminate()
         server.wait(20)
+    assert "plain text" not in (folder / "log").read_text(), "the kernel's warning: jupyter/ was not copied into the environment"
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +147,7 @@ def megabytes(pid):
 
 
 @harness.each_notebook
-def test_run_all(opened, jupyter, path, request):
+def test_run_all(opened, jupyter, path, request, combination):
     """Every cell runs, nothing complains, every picture is there; and JupyterLab with it fits into Binder's 2 GB many times."""
     page, saved = opened(path.name), harness.load(path)
     menu(page, "Run", "Run All Cells")
@@ -155,6 +159,7 @@ def test_run_all(opened, jupyter, path, request):
     print(f"\n  {path.stem}: JupyterLab and its kernel took {peak:.0f} MB at most")
     assert 100 < peak < 700
     request.node.failed = False
+    combination("JupyterLab", "tap", path.stem)
 
 
 def test_restart_and_run_all(opened, request):

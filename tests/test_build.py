@@ -64,9 +64,12 @@ def test_a_udp_sum_of_zero_is_sent_as_ffff():
 
 def test_ip_options_and_unknown_protocols():
     route = bytes([7, 7, 4, 0, 0, 0, 0, 0])  # RFC 791 §3.1: Record Route, one address
-    made = over(V4, build.UDP, build.udp(1, 2, b"abc"), options=route, ttl=2, identification=9)
-    wanted = packet(V4, ttl=2, id=9, options=[IPOption_RR(routers=["0.0.0.0"])]) / UDP(sport=1, dport=2) / b"abc"
+    made = over(V4, build.UDP, build.udp(1, 2, b"abc"), options=route, ttl=2, tos=0xC0, identification=9, dont_fragment=False)
+    wanted = (
+        packet(V4, ttl=2, tos=0xC0, id=9, flags=0, options=[IPOption_RR(routers=["0.0.0.0"])]) / UDP(sport=1, dport=2) / b"abc"
+    )
     assert made == bytes(wanted)
+    assert over(V6, 253, b"?", tos=0xC1, ttl=1) == bytes(packet(V6, nh=253, tc=0xC1, hlim=1) / b"?")
     assert over(V4, 253, b"?") == bytes(packet(V4, proto=253) / b"?")
     assert over(V4, build.TCP, b"cut") == bytes(packet(V4, proto=6) / b"cut")
 

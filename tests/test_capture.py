@@ -6,6 +6,7 @@ import shutil
 import struct
 import subprocess
 import tempfile
+from threading import Event
 from types import SimpleNamespace
 
 import pytest
@@ -200,6 +201,90 @@ def test_a_capture_can_be_read_while_it_runs(net):
         cap[99]
 
 
+def test_a_running_capture_goes_on_from_where_it_was(net, monkeypatch):
+    """However often it is read and waited for: each frame is made once, and match() is asked once about it."""
+    from labs.captures import capture
+
+    made, asked, make = [], [], capture._frame
+    monkeypatch.setattr(capture, "_frame", lambda *args, **where: made.append(1) or make(*args, **where))
+    ours, theirs = connected(*net)
+    with net.capture() as cap:
+        sending = in_thread(lambda: [(ours.sendall(b"%03d" % n), theirs.recv(3)) for n in range(300)])
+        last = cap.wait(lambda f: asked.append(f.number) or f.payload == b"299")
+        assert last is cap[last.number - 1], "the very frame"
+        assert len(asked) == len(set(asked)), "once a frame"
+        sending.join()
+        after = cap[0]
+        for _ in range(100):
+            ours.sendall(b"ping"), theirs.recv(4)
+            ping = cap.wait(lambda f: f.payload == b"ping", after=after)
+            assert ping.number > after.number and len(cap) >= ping.number
+            after = ping
+        assert cap.wait(lambda f: f.payload == b"ping").number < after.number, "without `after`, the first of all"
+    assert len(made) == len(cap) > 400 and [f.payload for f in cap].count(b"ping") == 100
+
+
+def test_wait_hears_what_becomes_of_a_frame(net):
+    client, server = net
+    with udp(server, 9) as inbox, udp(client) as outbox:
+        outbox.sendto(b"ARP goes first", ("10.0.0.2", 9)), inbox.recv(20)
+        with net.capture() as cap:
+            net.wire.hold()
+            outbox.sendto(b"held", ("10.0.0.2", 9))
+            with pytest.raises(LabError, match="no frame came within 0.05 s for which <lambda> is true"):
+                cap.wait(lambda f: f.arrivals, timeout=0.05)
+            looked, found = Event(), []
+            arrived = lambda f: bool(f.arrivals) or looked.set()
+            waiting = in_thread(lambda: found.append(cap.wait(arrived, timeout=60)))
+            assert looked.wait(5) and net.wire.release() == 1
+            waiting.join(5)  # its arrival wakes who waits, though no other frame comes
+            assert [(f.payload, f.arrivals[0].receiver) for f in found] == [(b"held", "server")]
+            with net.wire.rule(lambda f: f.payload == b"lost", drop=True):
+                outbox.sendto(b"lost", ("10.0.0.2", 9))
+                assert cap.wait(lambda f: f.lost).lost == "dropped by a rule"
+
+
+def test_threads_wait_for_frames_of_one_capture(net):
+    ours, theirs = connected(*net)
+    found = {}
+    with net.capture() as cap:
+
+        def wait(text):
+            found[text] = cap.wait(lambda f: f.payload == text)
+
+        threads = [in_thread(wait, b"%02d" % n) for n in range(20)]
+        for n in range(20):
+            ours.sendall(b"%02d" % n), theirs.recv(2)
+            len(cap)  # this thread reads, too, and takes no frame from them
+        [thread.join() for thread in threads]
+    assert {text: frame.payload for text, frame in found.items()} == {b"%02d" % n: b"%02d" % n for n in range(20)}
+
+
+@pytest.mark.parametrize("size", [1, 7, 100, 100_000])
+def test_a_log_may_be_read_in_pieces(size):
+    """Whatever the pieces: the same frames, and in `touched` each again when more is heard of it."""
+    from labs.captures import log
+    from labs.captures.frame import Frame
+
+    raw = b"".join(
+        log.record(time, number, source, target, kind, data)
+        for time, number, source, target, kind, data in [
+            (1, 7, 0, 1, log.CROSSED, b"one"), (2, 8, 1, 0, log.SENT, b"two"), (3, 9, 0, log.EVERYONE, log.SENT, b"three"),
+            (4, 6, 0, 1, log.ARRIVED, b""), (5, 9, 0, log.EVERYONE, log.ARRIVED, b"changed"), (6, 8, 1, 0, log.LOST, b"why"),
+            (7, 10, 3, 0, log.CROSSED, b"hand"),
+        ]
+    )  # fmt: skip
+    reader = log.Reader([("a", 0), ("b", 0), ("c", 0)], 1000, Frame)
+    for at in range(0, len(raw), size):
+        reader.feed(raw[at : at + size])
+    assert [(f.number, f.time, f.raw, f.sender, f.lost) for f in reader.frames] == [
+        (1, 1001, b"one", "a", ""), (2, 1002, b"two", "b", "why"), (3, 1003, b"three", "a", ""), (4, 1007, b"hand", "wire", ""),
+    ]  # fmt: skip
+    arrivals = [[(a.time, a.receiver, a.raw) for a in f.arrivals] for f in reader.frames]
+    assert arrivals == [[(1001, "b", None)], [], [(1005, "b", b"changed"), (1005, "c", b"changed")], [(1007, "a", None)]]
+    assert [f.number for f in reader.touched] == [1, 2, 3, 3, 2, 4]
+
+
 def test_captures_may_overlap(net):
     client, server = net
     with udp(server, 9) as inbox, udp(client) as outbox:
@@ -292,15 +377,14 @@ def test_a_machine_that_stops_between_two_readings_does_not_shift_the_times(monk
 def test_what_the_log_has_no_memory_for_is_counted():
     """A write that fails costs its records, which are counted, and nothing that is written later."""
     from labs.captures.log import CROSSED
-    from labs.network.traffic import TOGETHER, Traffic
+    from labs.network.frame_log import TOGETHER, FrameLog
 
-    traffic = Traffic()
-    traffic.captures, traffic.log_limit, traffic.unwritten, traffic.logged, traffic.not_logged = 1, 1 << 20, [], 0, 0
     with open("/dev/full", "wb", buffering=0) as full, tempfile.TemporaryFile(buffering=0) as good:
-        traffic.log_fd = full.fileno()
+        log = FrameLog(full.fileno(), 1 << 20)
+        log.captured(1)
         for number in range(TOGETHER + 3):
-            traffic.log(0, number, 0, 1, CROSSED, b"frame")
-        assert traffic.not_logged == TOGETHER
-        traffic.log_fd = good.fileno()
-        traffic.write_log()
-        assert os.fstat(good.fileno()).st_size == traffic.logged > 3 * 5 and traffic.not_logged == TOGETHER
+            log.add(0, number, 0, 1, CROSSED, b"frame")
+        assert log.dropped == TOGETHER
+        log.fd = good.fileno()
+        log.write()
+        assert os.fstat(good.fileno()).st_size == log.length > 3 * 5 and log.dropped == TOGETHER

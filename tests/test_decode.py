@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from scapy.config import conf
 
 conf.verb = 0
+from scapy.layers.dns import DNS, DNSQR, DNSRR, DNSRROPT  # noqa: E402
 from scapy.layers.inet import ICMP, IP, TCP, UDP  # noqa: E402
 from scapy.layers.inet6 import (  # noqa: E402
     ICMPv6DestUnreach,
@@ -53,6 +54,10 @@ OFFENDER = IP(src="10.0.0.1", dst="10.0.9.9", ttl=1) / UDP(sport=40000, dport=33
 JSON = b'{"a": [1, 2]}'
 ANSWER = b"HTTP/1.1 200 OK\r\nDate: today\r\nContent-Type: application/json\r\nContent-Length: 13\r\n\r\n" + JSON
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nX-Sum: 1\r\n\r\n"
+ANSWERED = DNS(
+    id=7, qr=1, qd=[DNSQR(qname="www.shop.test")], ar=[DNSRROPT(rclass=1232)],
+    an=[DNSRR(rrname="www.shop.test", type="CNAME", rdata="shop.test"), DNSRR(rrname="shop.test", rdata="10.0.0.2")],
+).compress()  # fmt: skip
 RECORD = bytes.fromhex("1703030014") + bytes(range(20))
 GOOD = {
     "arp request": ether() / ARP(op=1, hwsrc=A, psrc="10.0.0.1", pdst="10.0.0.2") / Raw(bytes(18)),
@@ -64,6 +69,8 @@ GOOD = {
     "odd option": ip() / TCP(sport=40000, dport=80, flags="SEC", reserved=5, options=[(99, b"abc"), ("EOL", None)]),
     "urgent": ip() / TCP(sport=40000, dport=23, flags="PAU", urgptr=1) / b"odd",
     "udp": ip(ttl=3) / UDP(sport=40000, dport=53) / b"query",
+    "dns": ip() / UDP(sport=40000, dport=53) / DNS(id=7, rd=1, qd=[DNSQR(qname="shop.test")]),
+    "dns answer": ip() / UDP(sport=53, dport=40000) / ANSWERED,
     "udp without checksum": ip() / UDP(sport=40000, dport=53, chksum=0) / b"query",
     "padded": ip() / UDP(sport=40000, dport=9) / b"x",  # and zeros up to 60 bytes, below
     "ping": ip() / ICMP(type=8, id=77, seq=3) / b"abcdefgh",
@@ -269,6 +276,8 @@ NAMES = {
     "vlan": "Ethernet 802.1Q IPv4 UDP Data",
     "syn": "Ethernet IPv4 TCP",
     "padded": "Ethernet IPv4 UDP Data Padding",
+    "dns": "Ethernet IPv4 UDP DNS",
+    "dns answer": "Ethernet IPv4 UDP DNS",
     "ping": "Ethernet IPv4 ICMP Data",
     "first fragment": "Ethernet IPv4 UDP Data",
     "later fragment": "Ethernet IPv4 Data",
@@ -433,6 +442,8 @@ FIRSTS = [
     "ICMPv6",
     "TCP",
     "UDP",
+    "DNS",
+    "WebSocket",
     "HTTP",
     "HTTP chunk",
     "JSON",
@@ -488,6 +499,7 @@ def test_every_byte_changed_once(raw):
     [
         (bytes([60, 0, 0, 0, 0, 0, 0, 0]), "IPv6 Destination Options"),
         (b"\x17\x03\x03\x00\x00", "TLS record"),
+        (b"\x89\x00", "WebSocket"),
         (b"\n", "HTTP"),
         (b"0\r\n", "HTTP chunk"),
         (b"GET / HTTP/1.1\r\n\r\n", "HTTP"),

@@ -317,6 +317,8 @@ def test_http2_inside_tls_as_tshark_reads_it(net, tshark, tmp_path):
     numbers = {frame.number: at for at, frame in enumerate(cap, 1)}  # tshark counts from 1
     assert sorted((numbers[n], TYPES.index(f.type), f.stream_id, f.length) for n, f in found) == sorted(said)
     assert [n for n, _ in found] == sorted(n for n, _ in found)
+    ladder = cap.ladder(say=labs.tls(cap, log.read_text()).said(), limit=None).text
+    assert "HTTP/2  SETTINGS stream 0; HEADERS: GET /0 stream 1; and 19 more\n" in ladder
     assert {f.start_line for _, f in found if f.headers} == {"200", *(f"GET {path}" for path in paths)}
 
 

@@ -281,24 +281,6 @@ def test_ticks_are_round_and_few(length):
     assert len(steps) <= 1 and all(str(step).rstrip("0") in ("1", "2", "5") for step in steps)
 
 
-def test_accept_queue(net):
-    from labs.network.kernel import accept_queue
-
-    client, server = net
-    with server.listen(80, backlog=2) as listener:
-        kept = []
-        for n in range(5):
-            assert accept_queue(listener) == (min(n, 3), 2)
-            kept.append(client.connect(server, 80, wait=False))
-            net.wire.settle()
-        listener.accept()[0].close()
-        assert accept_queue(listener) == (2, 2)
-        with pytest.raises(ValueError, match="listens"):
-            accept_queue(kept[0])
-        for sock in kept:
-            sock.close()
-
-
 def test_frames_of_a_live_network(network):
     net = network("client", "server", delay=0.01)
     client, server = net

@@ -8,6 +8,7 @@ import pytest
 from labs.lessons import CHAPTERS, ClaimFailed, Exercise, chapter, claim, exercise, heard, predict
 from labs.lessons import chapter as chapter_function
 from labs.lessons.exercise import _INSTANCES, _REGISTERED, Feedback, close, done
+from labs.network import links
 
 
 @pytest.fixture
@@ -28,7 +29,8 @@ def test_claim_that_holds(capsys):
 def test_claim_that_fails_says_what_it_saw(capsys):
     with pytest.raises(ClaimFailed, match="three frames"):
         claim("three frames", False, saw=4)
-    assert capsys.readouterr().out == "✗ three frames\n  saw: 4\n"
+    shown, saw, again = capsys.readouterr().out.splitlines()
+    assert (shown, saw) == ("✗ three frames", "  saw: 4") and "Run ▸ Run All Above Selected Cell" in again
     assert ClaimFailed("x")._render_traceback_() == ["ClaimFailed: x"]
 
 
@@ -185,7 +187,7 @@ def test_chapter_refuses_a_name_that_is_none():
 
 def test_chapter_prints_one_line(monkeypatch, capsys):
     monkeypatch.delenv("LABS_RECORD", raising=False)
-    monkeypatch.setattr(sys.modules["labs.lessons.chapter"], "decide", lambda: "tap")
+    monkeypatch.setattr(links, "choose", lambda: "tap")
     chapter_function("24-tcp-connection")
     assert capsys.readouterr().out == (
         "24-tcp-connection · link: tap · two real TCP/IP stacks, every frame passes the lab's cable\n"

@@ -19,7 +19,18 @@ from labs.network.doctor import Evidence, Report, diagnose, doctor
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 source = labs.source  # as notebooks call it
-NOT_OURS = {".git", ".venv", ".hypothesis", ".pytest_cache", ".ruff_cache", "__pycache__", ".ipynb_checkpoints", "build", "dist"}
+NOT_OURS = {
+    ".git",
+    ".venv",
+    ".hypothesis",
+    ".pytest_cache",
+    ".ruff_cache",
+    ".mypy_cache",
+    "__pycache__",
+    ".ipynb_checkpoints",
+    "build",
+    "dist",
+}
 
 
 def name_of(requirement):
@@ -96,10 +107,6 @@ def test_environment_agrees_with_pyproject():
             assert "# " in line, f"its use is not said: {line}"
 
 
-def test_version():
-    assert re.fullmatch(r"\d+\.\d+\.\d+", labs.__version__)
-
-
 # ── what it ships ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -111,7 +118,7 @@ def test_the_wheel_has_the_package_and_its_recordings(tmp_path):
     if built.returncode and not os.environ.get("CI"):
         pytest.skip(f"NOT RUN: the wheel was not built (no network for hatchling?): {built.stderr.strip()[-200:]}")
     assert built.returncode == 0, built.stderr
-    (wheel,) = tmp_path.glob("backend_labs-*.whl")
+    (wheel,) = tmp_path.glob(f"backend_labs-{labs.__version__}-*.whl")
     names = set(zipfile.ZipFile(wheel).namelist())
     ours = {path.relative_to(ROOT) for path in files()}
     for path in ours:
@@ -121,35 +128,6 @@ def test_the_wheel_has_the_package_and_its_recordings(tmp_path):
             assert f"labs/{path}" in names
     assert not {name for name in names if name.startswith(("tests/", "notebooks/"))}
     assert any(name.endswith("licenses/LICENSE") for name in names)
-
-
-@pytest.mark.parametrize("target", ["help", "lab", "test", "record", "bench", "clean"])
-def test_makefile(target):
-    done = subprocess.run(["make", "--dry-run", target], cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-
-
-@pytest.mark.parametrize(
-    "script, says",
-    [
-        ("exit 1", "Expected Python 3.11 or newer, found:"),
-        # new enough, but asked for ensurepip it fails, as Debian's does without python3-venv
-        ('case "$2" in *ensurepip*) exit 1;; *print*) echo 3.12;; esac', "sudo apt install python3.12-venv"),
-    ],
-)
-def test_make_says_what_is_missing(tmp_path, script, says):
-    python = tmp_path / "python3"
-    python.write_text(f"#!/bin/sh\n{script}\n")
-    python.chmod(0o755)
-    command = ["make", f"VENV={tmp_path}/venv", f"PYTHON={python}", f"{tmp_path}/venv/pyvenv.cfg"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode and says in done.stdout, done.stdout + done.stderr
-    assert not (tmp_path / "venv").exists()
-
-
-def test_readme_names_the_chapters_that_exist():
-    linked = set(re.findall(r"\(notebooks/([\w-]+)\.ipynb\)", (ROOT / "README.md").read_text()))
-    assert linked == {path.stem for path in (ROOT / "notebooks").glob("[0-9]*.ipynb")}
 
 
 def test_readme_shows_what_exists():
@@ -218,10 +196,10 @@ def test_record_knows_its_chapters(capsys):
         ("network.cable", "labs/network/cable.py", "class Cable"),
         ("labs.network.cable", "labs/network/cable.py", "class Cable"),
         ("Capture", "labs/captures/capture.py, Capture", "class Capture:"),
-        ("Capture.where", "labs/captures/capture.py, Capture.where", "def where(self, predicate):"),
+        ("Capture.where", "labs/captures/capture.py, Capture.where", "def where(self, predicate"),
         ("Capture.load", "labs/captures/capture.py, Capture.load", "@classmethod"),
         ("network", "labs/network/net.py, make_network", "def make_network("),
-        ("network.links.why_not", "labs/network/links.py, why_not", "@functools.cache"),
+        ("network.links.why_not", "labs/network/links.py, why_not", "named(name).why_not()"),
         (labs.claim, "labs/lessons/claim.py, claim", "def claim("),
         (Report(Evidence()), "labs/network/doctor.py, Report", "class Report:"),
     ],
@@ -263,6 +241,9 @@ NO_USERNS = {"why_not": REFUSED, "step": "user namespace", "errno": errno.EPERM}
         (NO_USERNS | {"userns_clone": "0"}, "veth", "kernel.unprivileged_userns_clone = 0", "kernel.unprivileged_userns_clone=1"),
         (NO_USERNS | {"apparmor": "1", "step": "uid map"}, "veth", "AppArmor", APPARMOR_OFF),
         (NO_USERNS | {"apparmor": "1", "step": "network namespace"}, "tap", "AppArmor", APPARMOR_OFF),
+        (NO_USERNS | {"apparmor": "1"}, "veth", "AppArmor refuses user namespaces", APPARMOR_OFF),
+        (NO_USERNS | {"apparmor": "1", "errno": errno.EACCES}, "tap", "AppArmor refuses user namespaces", APPARMOR_OFF),
+        (NO_USERNS | {"apparmor": "1", "seccomp": True}, "veth", "a seccomp filter", "seccomp=unconfined"),  # Docker on Ubuntu
         (NO_USERNS | {"seccomp": True}, "veth", "a seccomp filter refuses unshare(2)", "--security-opt seccomp=unconfined"),
         (NO_USERNS | {"seccomp": True, "tun": "missing"}, "tap", "then, there is no /dev/net/tun", "--device /dev/net/tun"),
         (NO_USERNS | {"errno": errno.EINVAL}, "veth", "built without namespaces", "another kernel"),
@@ -291,7 +272,6 @@ def test_report(monkeypatch):
         "tap             no: /dev/net/tun has mode 0600, so you may not open it\n"
         "                to get it: sudo chmod 0666 /dev/net/tun, as distributions have it\n"
         "veth            works: real TCP/IP stacks; the lab joins two cables of the kernel\n"
-        "loopback        works: as the relay, and the frames of lo besides\n"
         "relay           works: your programs' bytes live; layers 2 to 4 redrawn, or recorded\n"
         "recording       works: what live cells showed when the course was recorded\n"
         "in use          veth\n"
@@ -307,7 +287,7 @@ def test_the_doctor_agrees_with_the_lab():
     from labs.network.links import LINKS, why_not
 
     report = doctor()
-    assert {link: not why for link, why in report.links.items()} == {link: not why_not(link) for link in LINKS}
+    assert {link: not why for link, why in report.links.items()} == {link.name: not why_not(link.name) for link in LINKS}
     assert "root would add" in report.text and max(map(len, report.text.splitlines())) <= 100
 
 

@@ -5,21 +5,25 @@
     cap.ladder()
 
 It is a slice of the log that the cable itself writes (labs.captures.log), so nothing that passed can be missing from it, short
-of what `missed` counts.  Chapter 00-start-here meets it; 09-osi-model looks into its frames.
+of what `missed` counts; labs.captures.running reads it while it grows.  Chapter 00-start-here meets it; 09-osi-model looks into
+its frames.
 """
 
 import os
-import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
+from typing import TYPE_CHECKING, Any
 
-from labs.captures import log
 from labs.captures.frame import Frame
 from labs.errors import LabError
 from labs.rooms import above
 
-__all__ = ["Capture", "CapturedFrame"]
+if TYPE_CHECKING:
+    from scapy.plist import PacketList
 
-SETTLED = 13.0  # seconds; the longest delay of a wire is 10, of a rule 2
+    from labs.decode.fields import Layer
+
+__all__ = ["Capture", "CapturedFrame"]
 
 
 class CapturedFrame(Frame):
@@ -27,11 +31,11 @@ class CapturedFrame(Frame):
 
     __slots__ = ("names", "origin")
 
-    def layers(self, extra=()):
+    def layers(self, extra: Sequence["Layer"] = ()) -> Any:
         """The frame peeled, layer by layer, down to every field.  `extra` layers lie over its payload (decrypted TLS, say)."""
         return above("Layers")(self, extra=extra)
 
-    def bytes(self, extra=()):
+    def bytes(self, extra: Sequence["Layer"] = ()) -> Any:
         """The frame's bytes, each with the field that it belongs to."""
         return above("ByteMap")(self, extra=extra)
 
@@ -46,20 +50,20 @@ class Capture:
     "recorded", "file"); missed: frames that the link or the log could not keep.
     """
 
-    def __init__(self, frames, hosts, names, origin, missed=0, cards=()):
+    def __init__(
+        self, frames: list[CapturedFrame], hosts: Iterable[str], names: dict[str, str], origin: str, missed: int = 0,
+        cards: Iterable[tuple] = (),
+    ):  # fmt: skip
         self._frames, self.hosts, self.names, self.origin, self.missed = frames, tuple(hosts), dict(names), origin, missed
         self.cards = tuple(cards)  # (host, wire, MAC, addresses)
-        self._live = self._on_loopback = None
+        self._live = None  # a labs.captures.running.Running, as long as it runs
 
     @classmethod
-    def of(cls, network):
+    def of(cls, network) -> "Capture":
         """A capture of a network that begins with the `with` statement."""
         cards = [(host.name, card.wire, card.mac, card.addresses) for host in network.hosts for card in host.cards]
-        relayed = network.link in ("relay", "loopback")
-        origin = "layers 5 to 7 live, below redrawn" if relayed else f"live, {network.link}"
-        made = cls([], [host.name for host in network.hosts], names_of(cards), origin, 0, cards)
-        make = partial(_frame, made.names, made.origin)
-        made._live = network._lab.watch(make) if relayed else _Live(network, cards, make)
+        made = cls([], [host.name for host in network.hosts], names_of(cards), network.origin, 0, cards)
+        made._live = network._lab.running([card[:2] for card in cards], partial(_frame, made.names, made.origin))
         return made
 
     def __enter__(self):
@@ -69,24 +73,27 @@ class Capture:
         return self
 
     def __exit__(self, kind, *_):
+        live, self._live = self._live, None
         try:
-            self._frames, self.missed = self._live.end()
-            self._on_loopback = self._live.on_loopback()
+            live.end()
+        except LabError:  # the lab process is gone; what it had written down stays
+            if kind is None:
+                raise
         finally:
-            self._live = None
+            self._frames, self.missed = live.frames, live.missed
 
     @property
-    def frames(self):
+    def frames(self) -> list[CapturedFrame]:
         """The frames, as a list.  While the capture runs: those up to now."""
         if self._live is not None:
             frames, self.missed = self._live.so_far()
             return frames
         return self._frames
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.frames)
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[CapturedFrame]:
         return iter(self.frames)
 
     def __getitem__(self, index):
@@ -109,57 +116,56 @@ class Capture:
     def _with(self, frames):
         return Capture(frames, self.hosts, self.names, self.origin, self.missed, self.cards)
 
-    def wait(self, match, timeout=5.0):
-        """While the capture runs: wait for a frame for which match(frame) is true, and return it; LabError after `timeout` s."""
+    def wait(
+        self, match: Callable[[CapturedFrame], object], timeout: float = 5.0, after: CapturedFrame | None = None
+    ) -> CapturedFrame:
+        """While the capture runs: the first frame for which match(frame) is true; LabError if none comes within `timeout` s.
+
+        It may have come before.  after=frame (that an earlier wait returned, say): only frames behind that one count.
+        """
         if self._live is None:
             raise LabError("this capture is complete, nothing more will come; use where(…) to look for a frame")
-        return self._live.wait(match, timeout)
+        return self._live.wait(match, timeout, after)
 
-    def where(self, predicate):
+    def where(self, predicate: Callable[[CapturedFrame], object]) -> "Capture":
         """The frames for which predicate(frame) is true, as a Capture: cap.where(lambda f: f.syn)."""
         return self._with([frame for frame in self.frames if predicate(frame)])
 
     @property
-    def on_loopback(self):
-        """What the machine's `lo` carried meanwhile, as a Capture: on the link "loopback" alone, see labs.network.loopback."""
-        if self._on_loopback is None:
-            raise LabError('only a capture that was made on the link "loopback", and has ended, has frames of lo')
-        return self._on_loopback
-
-    @property
-    def packets(self):
+    def packets(self) -> "PacketList":
         """The same frames as scapy packets, for all that scapy can do."""
         from scapy.layers.inet import IP  # noqa: F401  (teaches Ether what it may carry)
         from scapy.layers.inet6 import IPv6  # noqa: F401
         from scapy.layers.l2 import Ether
+        from scapy.packet import Packet
         from scapy.plist import PacketList
 
-        packets = []
+        packets: list[Packet] = []
         for frame in self.frames:
             packet = Ether(frame.raw)
             packet.time = frame.time / 1e9
             packets.append(packet)
         return PacketList(packets, "capture")
 
-    def ladder(self, **how):
+    def ladder(self, **how) -> Any:
         """The capture as a ladder: hosts are the posts, frames the rungs.  A picture and the same as text (labs.views.Ladder)."""
         return above("Ladder")(self, **how)
 
-    def save(self, path):
+    def save(self, path: str | os.PathLike) -> None:
         """Write it as pcapng, which Wireshark and tshark open; labs.Capture.load reads all of it back."""
         from labs.captures import pcapng
 
         pcapng.save(path, self)
 
     @classmethod
-    def load(cls, path, partial=False):
+    def load(cls, path: str | os.PathLike, partial: bool = False) -> "Capture":
         """Read a pcapng file.  One that is cut off is an error, unless partial=True asks for what is whole."""
         from labs.captures import pcapng
 
         return pcapng.load(path, partial)
 
 
-def names_of(cards):
+def names_of(cards: Iterable[tuple]) -> dict[str, str]:
     """Addresses → host names, from (host, wire, MAC, addresses)."""
     return {address: host for host, _, mac, addresses in cards for address in (mac, *addresses)}
 
@@ -168,57 +174,3 @@ def _frame(names, origin, data, **where):
     frame = CapturedFrame(data, **where)
     frame.names, frame.origin = names, origin
     return frame
-
-
-class _Live:
-    """A capture that is still running: where it began in the log, and how to read on from there."""
-
-    def __init__(self, network, cards, make):
-        self.network, self.cards, self.make, self.fd = network, [card[:2] for card in cards], make, None
-
-    def begin(self):
-        if self.fd is not None:
-            raise LabError("this capture runs already")
-        lab = self.network._lab
-        if lab.closed:
-            raise LabError("this network is closed: there is no wire to capture; make another one with labs.network(…)")
-        self.epoch = log.epoch()
-        reply, _ = lab.ask("capture", change=1)
-        self.fd = os.dup(lab.log)  # our own: what was captured stays readable if the network is closed meanwhile
-        self.start, self.missed = reply["at"], reply["missed"]
-
-    def so_far(self):
-        if self.fd is None:
-            raise LabError("this capture has not begun; use it as `with net.capture() as cap:`")
-        lab, missed = self.network._lab, 0
-        if lab.closed:
-            end = os.fstat(self.fd).st_size
-        else:
-            reply, _ = lab.ask("settle", timeout=SETTLED)  # what is on its way belongs to it
-            end, missed, self.number = reply["at"], reply["missed"] - self.missed, reply["number"]
-        raw = bytearray()
-        while len(raw) < end - self.start and (part := os.pread(self.fd, end - self.start - len(raw), self.start + len(raw))):
-            raw += part
-        return log.read(bytes(raw), self.cards, self.epoch, self.make), missed
-
-    def wait(self, match, timeout):
-        deadline = time.monotonic() + timeout
-        while (left := deadline - time.monotonic()) > 0:
-            frames, _ = self.so_far()
-            if found := next(filter(match, frames), None):
-                return found
-            self.network._lab.ask("more", number=self.number, timeout=left)
-        raise LabError(f"no frame came within {timeout:g} s for which {getattr(match, '__name__', 'the function')} is true")
-
-    def on_loopback(self):
-        return None
-
-    def end(self):
-        try:
-            try:
-                return self.so_far()
-            finally:
-                if not self.network._lab.closed:
-                    self.network._lab.ask("capture", change=-1)
-        finally:
-            os.close(self.fd)

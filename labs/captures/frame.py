@@ -26,7 +26,7 @@ class Frame(Headers):
 
     __slots__ = ("number", "time", "sender", "wire", "arrivals", "lost")
 
-    def __init__(self, raw, *, number=0, time=0, sender="", wire=0):
+    def __init__(self, raw: bytes, *, number: int = 0, time: int = 0, sender: str = "", wire: int = 0):
         super().__init__(raw)
         self.number, self.time, self.sender, self.wire = number, time, sender, wire
         self.arrivals, self.lost = [], ""

@@ -7,20 +7,25 @@ that name it by its number.
 
 import struct
 import time as clocks
+from collections.abc import Callable, Sequence
 
-__all__ = ["ARRIVED", "CROSSED", "EVERYONE", "LOST", "SENT", "epoch", "read", "record"]
+TYPE_CHECKING = False  # typing.TYPE_CHECKING; the lab process, which writes, must be up in a blink and imports no typing
+if TYPE_CHECKING:
+    from labs.captures.frame import Frame
+
+__all__ = ["ARRIVED", "CROSSED", "EVERYONE", "LOST", "SENT", "Reader", "epoch", "record"]
 
 _HEADER = struct.Struct("<QIHHBI")  # time (ns), frame number, card it came from, card it went to, kind, bytes that follow
 CROSSED, SENT, ARRIVED, LOST = range(4)
 EVERYONE = 0xFFFF  # instead of a card: all others on the cable
 
 
-def record(time, number, source, target, kind, data=b""):
+def record(time: int, number: int, source: int, target: int, kind: int, data: bytes = b"") -> bytes:
     """One record as bytes."""
     return _HEADER.pack(time, number, source, target, kind, len(data)) + data
 
 
-def epoch():
+def epoch() -> int:
     """The time of day (ns since 1970) at which the monotonic clock stood at 0: what to add to a record's time.
 
     Two clocks cannot be read at once, and a busy machine may stop us between them: so the closest of several readings counts.
@@ -32,43 +37,52 @@ def epoch():
     return min(readings)[1]
 
 
-def read(log, cards, since, make):
-    """The frames in a slice of a log, each made by make(bytes, number=, time=, sender=, wire=).
+class Reader:
+    """Makes frames of a log's records, of as much as it is fed, and goes on where it was.
 
-    `cards` lists (host name, wire index) by card number; `since`, an epoch(), makes times of day of the log's times.
-    Records about frames that were sent before the slice began are left out.
+    cards: (host name, wire index) by card number; since: an epoch(), which makes times of day of the log's times; a frame is made
+    by make(bytes, number=, time=, sender=, wire=).  `frames` are those that were sent; `touched` has each again when it arrived
+    or was lost.  Records about frames that were sent before the first that it was fed are left out.
     """
-    from labs.captures.frame import Arrival  # here: the lab process only writes
 
-    frames, by_number, at = [], {}, 0
-    others = [tuple(i for i, (_, w) in enumerate(cards) if w == wire and i != card) for card, (_, wire) in enumerate(cards)]
-    outside = {wire: tuple(i for i, (_, w) in enumerate(cards) if w == wire) for _, wire in cards}
-    while at + _HEADER.size <= len(log):
-        time, number, source, target, kind, length = _HEADER.unpack_from(log, at)
-        data = log[at + _HEADER.size : at + _HEADER.size + length]
-        at += _HEADER.size + length
-        if at > len(log):  # the lab process was killed while it wrote
-            break
+    def __init__(self, cards: Sequence[tuple[str, int]], since: int, make: Callable):
+        from labs.captures.frame import Arrival  # here: the lab process only writes
+
+        self.frames: list[Frame] = []
+        self.touched: list[Frame] = []
+        self._arrival = Arrival
+        self._cards, self._since, self._make, self._rest = cards, since, make, b""
+        self._by_number: dict[int, Frame] = {}  # frames of which more may be heard
+        self._wires = {wire: tuple(i for i, (_, w) in enumerate(cards) if w == wire) for _, wire in cards}
+
+    def feed(self, part: bytes) -> None:
+        """Read the next bytes of the log.  A record that is not whole yet waits for the rest."""
+        log, at = self._rest + part, 0
+        while at + _HEADER.size <= len(log):
+            time, number, source, target, kind, length = _HEADER.unpack_from(log, at)
+            end = at + _HEADER.size + length
+            if end > len(log):
+                break
+            self._record(time + self._since, number, source, target, kind, log[at + _HEADER.size : end])
+            at = end
+        self._rest = log[at:]
+
+    def _record(self, time, number, source, target, kind, data):
+        inside = source < len(self._cards)  # else the notebook put it on the wire, and the number says on which
+        sender, wire = self._cards[source] if inside else ("wire", source - len(self._cards))
         if kind in (CROSSED, SENT):
-            if source < len(cards):
-                (sender, wire), everyone = cards[source], others[source]
-            else:  # put on the wire by the notebook: the number says which wire
-                sender, wire = "wire", source - len(cards)
-                everyone = outside[wire]
-            frame = make(data, number=len(frames) + 1, time=time + since, sender=sender, wire=wire)
-            frames.append(frame)
-            by_number[number] = frame
+            frame = self._make(data, number=len(self.frames) + 1, time=time, sender=sender, wire=wire)
+            self.frames.append(frame)
             if kind == SENT:
-                continue
+                self._by_number[number] = frame
         else:
-            frame = by_number.get(number)
-            if frame is None:
-                continue
-            everyone = others[source] if source < len(cards) else outside[source - len(cards)]
+            frame = self._by_number.get(number)
+        if frame is None:
+            return
+        self.touched.append(frame)
         if kind == LOST:
             frame.lost = data.decode()
-            continue
-        changed = data if kind == ARRIVED and data else None
-        for card in everyone if target == EVERYONE else (target,):
-            frame.arrivals.append(Arrival(time + since, cards[card][0], changed))
-    return frames
+        elif kind != SENT:
+            changed = data if kind == ARRIVED and data else None
+            to = [card for card in self._wires[wire] if card != source] if target == EVERYONE else (target,)
+            frame.arrivals += [self._arrival(time, self._cards[card][0], changed) for card in to]

@@ -29,7 +29,7 @@ def _block(kind, body, *options):
     return struct.pack("<II", kind, length) + body + struct.pack("<I", length)
 
 
-def save(path, capture):
+def save(path: str, capture: Capture) -> None:
     """Write a capture to `path`: first to a file beside it, then in its place, so that no half-written file is left."""
     about = {"hosts": capture.hosts, "cards": capture.cards, "missed": capture.missed}
     header = struct.pack("<IHHq", 0x1A2B3C4D, 1, 0, -1)
@@ -72,7 +72,7 @@ def _receivers(frame, cards):
     return [host for host, mac in others if mac == frame.dst_mac] or [host for host, _ in others]
 
 
-def load(path, partial=False):
+def load(path: str, partial: bool = False) -> Capture:
     """A Capture from a pcapng file of ours or of any other tool."""
     with open(path, "rb") as file:
         raw = file.read()

@@ -9,11 +9,17 @@ counts; a byte that no frame carried is a gap, and is never made up.  Built in 2
 """
 
 from bisect import bisect_right
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-__all__ = ["Endpoint", "Stream", "streams"]
+from labs.captures.frame import Frame
+from labs.decode.conversation import conversation
+from labs.decode.protocol import Unit, known
+
+__all__ = ["Endpoint", "Stream", "said", "saying", "streams"]
 
 SIDES = ("client", "server")
+TOLD = 2  # messages of one frame that a ladder's row has room for
 CYCLE = 1 << 32  # sequence numbers begin again at 0 after this many
 
 
@@ -29,7 +35,7 @@ class Endpoint:
         return f"{self.name or self.address}:{self.port}"
 
 
-def streams(cap):
+def streams(cap: Iterable[Frame]) -> list["Stream"]:
     """The TCP connections of a capture (or of any frames that have the attributes of Headers), in order of their first frame."""
     frames = getattr(cap, "frames", cap)
     names = getattr(cap, "names", {})
@@ -44,6 +50,32 @@ def streams(cap):
             found.append(stream)
         stream._add(frame)
     return found
+
+
+def said(cap: Iterable[Frame]) -> Callable[[Frame], tuple[str, str] | None]:
+    """A function for cap.ladder(say=…): a frame becomes the messages that begin in it, one that begins none is left out."""
+    found = streams(cap)
+    return saying((stream.frame_at(unit.side, unit.offset).number, unit) for stream in found for unit in stream.units())
+
+
+def saying(units: Iterable[tuple[int, Unit]]) -> Callable[[Frame], tuple[str, str] | None]:
+    """The same for units of which it is known which frame brought them, by its number."""
+    begun = {}
+    for number, unit in units:
+        begun.setdefault(number, []).append(unit)
+
+    def say(frame):
+        units = begun.get(frame.number)
+        if not units:
+            return None
+        protocol = known(units[0].protocol)
+        label = protocol.label or protocol.name if protocol else units[0].protocol
+        if len(units) == 1:
+            return label, units[0].words
+        more = [f"and {len(units) - TOLD} more"] if units[TOLD:] else []
+        return label, "; ".join([" ".join(unit.words.split()) for unit in units[:TOLD]] + more)
+
+    return say
 
 
 def _ends(frame, names):
@@ -97,11 +129,12 @@ class _Side:
 class Stream:
     """One TCP connection.  client (who opened it) and server: its Endpoints, and the names of its sides; frames: all of them."""
 
-    def __init__(self, client, server):
+    def __init__(self, client: Endpoint, server: Endpoint):
         self.client, self.server, self.frames = client, server, []
         self._sides, self._pieces = {"client": _Side(), "server": _Side()}, {}
 
-    def _side_of(self, frame):
+    def side_of(self, frame: Frame) -> str:
+        """ "client" or "server": who sent this frame."""
         return "client" if (frame.src, frame.sport) == (self.client.address, self.client.port) else "server"
 
     def _is_over(self, frame):
@@ -109,11 +142,11 @@ class Stream:
         side = self._sides["client"]
         if not frame.syn or frame.is_ack:
             return False
-        return self._side_of(frame) != "client" or (side.start is not None and (frame.seq + 1) % CYCLE != side.start)
+        return self.side_of(frame) != "client" or (side.start is not None and (frame.seq + 1) % CYCLE != side.start)
 
     def _add(self, frame):
         self.frames.append(frame)
-        name = self._side_of(frame)
+        name = self.side_of(frame)
         side, other = self._sides[name], self._sides["server" if name == "client" else "client"]
         if frame.syn:
             if side.start is None:
@@ -141,11 +174,11 @@ class Stream:
             self._pieces[side, arrived] = self._sides[side].pieces(arrived)
         return self._pieces[side, arrived]
 
-    def pieces(self, side):
+    def pieces(self, side: str) -> list[tuple[int, bytes, Frame]]:
         """All bytes that frames carried: [(offset, bytes, frame)] in order, without overlap; between them may be gaps."""
         return list(self._all(side))
 
-    def sent(self, side):
+    def sent(self, side: str) -> bytes:
         """The bytes that this side sent, in order, up to the first gap (see gaps)."""
         parts, here = [], None
         for at, data, _ in self._all(side):
@@ -155,7 +188,7 @@ class Stream:
             here = at + len(data)
         return b"".join(parts)
 
-    def gaps(self, side):
+    def gaps(self, side: str) -> list[tuple[int, int]]:
         """Bytes that were sent but are in no frame of the capture: [(offset, length)]."""
         found, here = [], 0
         for at, data, _ in self._all(side):
@@ -166,16 +199,21 @@ class Stream:
         known = max(this.acknowledged - (this.end is not None and this.acknowledged > this.end), this.end or 0)
         return found + ([(here, known - here)] if known > here else [])
 
-    def begun(self, side):
+    def units(self) -> list[Unit]:
+        """What both sides say, message by message, in the order in which it was sent: labs.decode.conversation."""
+        found = conversation(self.sent("client"), self.sent("server"), bool(self.ended("server")), (self.server.port,))
+        return sorted(found, key=lambda unit: self.frame_at(unit.side, unit.offset).number)
+
+    def begun(self, side: str) -> bool:
         """True if the capture has this side's SYN: then nothing is missing before byte 0."""
         return self._sides[side].begun
 
-    def ended(self, side):
+    def ended(self, side: str) -> str:
         """How this side ended its stream: "FIN", "RST", or "" if it did not within the capture."""
         this = self._sides[side]
         return "RST" if this.reset else "FIN" if this.end is not None else ""
 
-    def frame_at(self, side, offset, arrived=False):
+    def frame_at(self, side: str, offset: int, arrived: bool = False) -> Frame:
         """The frame that carried this byte first; arrived=True: the first that the wire did not lose.  IndexError for a gap."""
         pieces = self._all(side, arrived)
         index = bisect_right(pieces, offset, key=lambda piece: piece[0]) - 1
@@ -185,7 +223,7 @@ class Stream:
             )
         return pieces[index][2]
 
-    def frames_of(self, side, offset, length):
+    def frames_of(self, side: str, offset: int, length: int) -> list[Frame]:
         """The frames that carried these bytes first, in the order of the bytes, each once."""
         found = []
         for at, data, frame in self._all(side):

@@ -1,4 +1,4 @@
-"""ARP, RFC 826: who has this address?  Built in the chapter on ARP.
+"""ARP, RFC 826: who has this address?  Chapter 09-osi-model meets it.
 
 The packet says how long its addresses are, so that it fits any link and any protocol; on Ethernet with IPv4 it has 28 bytes.
 """
@@ -7,15 +7,17 @@ from ipaddress import IPv4Address
 from struct import unpack_from
 
 from labs.decode.fields import Field, Layer
+from labs.decode.headers import Headers
+from labs.decode.protocol import Decoded, Protocol
 from labs.decode.reading import need
 
-__all__ = ["decode"]
+__all__ = ["PROTOCOLS", "decode", "words"]
 
 SEE = "RFC 826, Packet format"
 OPCODES = {1: "request", 2: "reply", 3: "reverse request", 4: "reverse reply", 8: "inverse request", 9: "inverse reply"}
 
 
-def decode(raw, at, end, below=()):
+def decode(raw: bytes, at: int, end: int, below: tuple[Layer, ...] = ()) -> Decoded:
     """An ARP packet with addresses of any length."""
     need(at, end, 8, "the fixed part of an ARP packet")
     hardware, protocol, hlen, plen, opcode = unpack_from("!HHBBH", raw, at)
@@ -46,3 +48,17 @@ def _address(name, value, at, meaning):
     else:
         text = value.hex(":")
     return Field(name, text, text, meaning, at, len(value), SEE)
+
+
+def words(frame: Headers, past: dict | None = None, window: bool = False) -> tuple[str]:
+    """ "who has 10.0.0.2?", "10.0.0.2 is at 02:00:00:00:00:02"."""
+    if frame.arp_op is None:
+        return ("header cut off",)
+    if frame.src == frame.dst:
+        return (f"announces {frame.src}",)  # RFC 5227 §3
+    if frame.arp_op == 1:
+        return (f"who has {frame.dst}?",)
+    return (f"{frame.src} is at {frame.raw[22:28].hex(':')}" if frame.arp_op == 2 else f"operation {frame.arp_op}",)
+
+
+PROTOCOLS = (Protocol("ARP", 2, decode, noun="ARP message", words=words),)

@@ -25,7 +25,7 @@ def ethernet(source: str | bytes, target: str | bytes, kind: int, body: bytes) -
     return _mac(target) + _mac(source) + pack("!H", kind) + body
 
 
-def arp(operation: int, source_mac: str | bytes, source: str, target_mac: str | bytes, target: str) -> bytes:
+def arp(operation: int, source_mac: str | bytes, source: str | bytes, target_mac: str | bytes, target: str | bytes) -> bytes:
     """A whole frame, RFC 826.  operation 1 asks everyone for the MAC address of `target`, 2 answers target_mac."""
     asks = operation == 1
     body = pack("!HHBBH", 1, IPV4, 6, 4, operation) + _mac(source_mac) + _ip(source)
@@ -40,18 +40,21 @@ def ip(
     message: bytes,
     *,
     ttl: int = 64,
+    tos: int = 0,
     identification: int = 0,
+    dont_fragment: bool = True,
     options: bytes = b"",
 ) -> bytes:
     """An IPv4 (RFC 791 §3.1) or IPv6 packet (RFC 8200 §3), as the addresses say; never a fragment.
 
     It also writes the checksum of a TCP, UDP or ICMP message: that covers the addresses, which only the packet knows.
-    identification and options (whole words) are IPv4's alone.
+    tos: the traffic class, DSCP and ECN.  identification, dont_fragment and options (whole words) are IPv4's alone.
     """
     source, target = _ip(source), _ip(target)
     if len(source) == 16:
-        return _summed(pack("!IHBB", 6 << 28, 0, protocol, ttl) + source + target + message)
-    head = pack("!BBHHHBBH", 0x45 + len(options) // 4, 0, 0, identification, 0x4000, ttl, protocol, 0)  # 0x4000: Don't Fragment
+        return _summed(pack("!IHBB", 6 << 28 | tos << 20, 0, protocol, ttl) + source + target + message)
+    words, flags = 5 + len(options) // 4, dont_fragment << 14
+    head = pack("!BBHHHBBH", 0x40 | words, tos, 0, identification, flags, ttl, protocol, 0)
     return _summed(head + source + target + options + message)
 
 
@@ -129,9 +132,9 @@ def _summed(packet):
     return bytes(packet)
 
 
-def _mac(address):
+def _mac(address: str | bytes) -> bytes:
     return bytes.fromhex(address.replace(":", "")) if isinstance(address, str) else address
 
 
-def _ip(address):
+def _ip(address: str | bytes) -> bytes:
     return ip_address(address).packed if isinstance(address, str) else address

@@ -5,10 +5,12 @@ A receiver adds up all 16-bit words, checksum included, carries wrapped around: 
 
 from struct import pack, unpack
 
+from labs.decode.fields import Layer
+
 __all__ = ["internet_checksum", "transport_verdict", "verdict"]
 
 
-def internet_checksum(data):
+def internet_checksum(data: bytes) -> int:
     """The ones' complement of the ones' complement sum of all 16-bit words; 0 if `data` holds its own, right, checksum."""
     if len(data) % 2:
         data += b"\0"
@@ -18,7 +20,7 @@ def internet_checksum(data):
     return ~total & 0xFFFF
 
 
-def verdict(message, at, before=b""):
+def verdict(message: bytes, at: int, before: bytes = b"") -> str:
     """ "correct", or "wrong, 0x…. expected", for the checksum at byte `at` of `message`; `before` is the pseudo-header."""
     if internet_checksum(before + message) == 0:
         return "correct"
@@ -29,7 +31,7 @@ def verdict(message, at, before=b""):
     return text
 
 
-def transport_verdict(raw, at, end, below, protocol, position):
+def transport_verdict(raw: bytes, at: int, end: int, below: tuple[Layer, ...], protocol: int, position: int) -> str:
     """The verdict on the TCP, UDP or ICMPv6 message at raw[at:end], whose checksum stands `position` bytes into it.
 
     `below` are the layers that carry it: the pseudo-header takes both addresses from the nearest IP header.  A message of which

@@ -1,18 +1,20 @@
-"""Ethernet II frames (RFC 894, IEEE 802.3 §3) and the VLAN tag (IEEE 802.1Q §9.6).  Built in the chapter on Ethernet.
+"""Ethernet II frames (RFC 894, IEEE 802.3 §3) and the VLAN tag (IEEE 802.1Q §9.6).  Built in chapter 09-osi-model.
 
 Preamble and frame check sequence never reach a capture: the card adds and removes them.
 """
 
 from labs.decode.fields import Field, Layer
-from labs.decode.reading import need
+from labs.decode.headers import Headers
+from labs.decode.protocol import Decoded, Protocol
+from labs.decode.reading import amount, need
 
-__all__ = ["decode", "decode_tag"]
+__all__ = ["PROTOCOLS", "decode", "decode_tag", "words"]
 
 SEE = "IEEE 802.3 §3.2"
 ETHERTYPES = {0x0800: "IPv4", 0x0806: "ARP", 0x86DD: "IPv6", 0x8100: "802.1Q"}  # IANA, IEEE 802 numbers
 
 
-def decode(raw, at, end, below=()):
+def decode(raw: bytes, at: int, end: int, below: tuple[Layer, ...] = ()) -> Decoded:
     """The 14 bytes of an Ethernet header."""
     need(at, end, 14, "an Ethernet header")
     kind, inner = _ethertype(raw, at + 12)
@@ -20,7 +22,7 @@ def decode(raw, at, end, below=()):
     return Layer("Ethernet", 2, fields, at, 14, end - at), inner, at + 14, end
 
 
-def decode_tag(raw, at, end, below=()):
+def decode_tag(raw: bytes, at: int, end: int, below: tuple[Layer, ...] = ()) -> Decoded:
     """The 4 bytes behind EtherType 0x8100: which virtual LAN, which priority, and the EtherType of what follows."""
     need(at, end, 4, "an 802.1Q tag")
     tag, see = raw[at] << 8 | raw[at + 1], "IEEE 802.1Q §9.6"
@@ -53,3 +55,18 @@ def _ethertype(raw, at):
     name = ETHERTYPES.get(kind, "Data")
     meaning = f"{name} follows" if name != "Data" else "not decoded here"
     return Field("EtherType", kind, f"0x{kind:04x}", meaning, at, 2, SEE), name
+
+
+def words(frame: Headers, past: dict | None = None, window: bool = False) -> tuple[str, ...]:
+    """What can be said of a frame whose content nobody reads: its type and size."""
+    raw = frame.raw
+    if len(raw) < 14:
+        return ("cut off" if raw else "empty",)
+    kind = raw[12] << 8 | raw[13]
+    return f"type 0x{kind:04x}" if kind >= 0x600 else f"length {kind}", amount(len(raw) - 14)
+
+
+PROTOCOLS = (
+    Protocol("Ethernet", 2, decode, words=words, pads=True),
+    Protocol("802.1Q", 2, decode_tag, pads=True),
+)

@@ -16,7 +16,7 @@ FLAGS = {"FIN": FIN, "SYN": SYN, "RST": RST, "PSH": PSH, "ACK": ACK, "URG": URG,
 _ORDER = ("SYN", "FIN", "RST", "PSH", "ACK", "URG", "ECE", "CWR")  # as tools say them: "SYN, ACK"
 
 
-def flag_names(flags):
+def flag_names(flags: int) -> str:
     """The names of the control bits that are set: 18 → "SYN, ACK"."""
     return ", ".join(name for name in _ORDER if flags & FLAGS[name])
 
@@ -35,7 +35,7 @@ class Headers:
         "arp_op", "fragment",
     )  # fmt: skip
 
-    def __init__(self, raw):
+    def __init__(self, raw: bytes):
         self.raw = raw
         self.src_mac = self.dst_mac = self.src = self.dst = self.ttl = self.sport = self.dport = None
         self.seq = self.ack = self.window = self.mss = self.window_scale = self.icmp_type = self.icmp_code = None
@@ -139,7 +139,7 @@ class Headers:
             at += length
 
     @property
-    def payload(self):
+    def payload(self) -> bytes:
         """The bytes that the last header read carries."""
         return self.raw[self.payload_at : self.payload_at + self.payload_length]
 

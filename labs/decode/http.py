@@ -1,4 +1,4 @@
-"""HTTP/1.1 messages, RFC 9112: a start line, field lines, an empty line, a body.  Built in the chapters on HTTP.
+"""HTTP/1.1 messages, RFC 9112: a start line, field lines, an empty line, a body.  Built in chapter 09-osi-model.
 
 HTTP is text only up to the empty line; how long the body is must be worked out from the field lines (RFC 9112 §6.3).
 """
@@ -7,9 +7,11 @@ import json
 import re
 
 from labs.decode.fields import DecodeError, Field, Layer
+from labs.decode.http1 import units
+from labs.decode.protocol import Decoded, Protocol
 from labs.decode.reading import data_layer
 
-__all__ = ["begins", "decode", "decode_chunk", "decode_json", "is_json"]
+__all__ = ["PROTOCOLS", "begins", "decode", "decode_chunk", "decode_json", "is_json"]
 
 TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]"  # RFC 9110 §5.6.2
 REQUEST = re.compile(rb"(" + TOKEN + rb"{1,32}) ([!-~\x80-\xff]{1,8000}) (HTTP/1\.[0-9])\r?\n")
@@ -19,12 +21,12 @@ CHUNK = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*(;[^\r\n]{0,8000})?\r\n")  # RFC 
 VARIES = {"date", "age", "etag", "expires", "last-modified", "set-cookie"}
 
 
-def begins(raw, at, end):
+def begins(raw: bytes, at: int, end: int) -> bool:
     """True if a whole request line or status line stands here."""
     return bool(REQUEST.match(raw, at, end) or STATUS.match(raw, at, end))
 
 
-def decode(raw, at, end, below=()):
+def decode(raw: bytes, at: int, end: int, below: tuple[Layer, ...] = ()) -> Decoded:
     """Everything up to and with the empty line; if that has not come yet, everything."""
     request, status = REQUEST.match(raw, at, end), STATUS.match(raw, at, end)
     line = request or status
@@ -35,9 +37,8 @@ def decode(raw, at, end, below=()):
     text = _text(line[0])
     if request:
         method, target, version = map(_text, line.groups())
-        fields = [
-            Field("Request Line", text, text, f"method {method}, target {target}, {version}", at, len(line[0]), "RFC 9112 §3")
-        ]
+        meaning = f"method {method}, target {target}, {version}"
+        fields = [Field("Request Line", text, text, meaning, at, len(line[0]), "RFC 9112 §3")]
     else:
         version, code, reason = (_text(part or b"") for part in line.groups())
         fields = [Field("Status Line", text, text, f"{version}, status {code}", at, len(line[0]), "RFC 9112 §4")]
@@ -61,9 +62,8 @@ def _field_line(raw, at, end):
         return Field("Empty Line", "", "", "end of the header section", at, len(line), "RFC 9112 §2.1"), True
     name, colon, value = line.partition(b":")
     if not colon or not re.fullmatch(TOKEN + rb"+", name):
-        return Field(
-            "Field Line", _text(line), _text(line), "malformed: a name and a colon belong here", at, len(line), "RFC 9112 §5"
-        ), False
+        meaning = "malformed: a name and a colon belong here"
+        return Field("Field Line", _text(line), _text(line), meaning, at, len(line), "RFC 9112 §5"), False
     name, value = _text(name), _text(value)
     return Field(name, value, value, "", at, len(line), "RFC 9112 §5", varies=name.lower() in VARIES), False
 
@@ -81,7 +81,7 @@ def _body(headers, at, end, is_request, code):
     return (None, at) if is_request else (kind, end)  # a response without a length ends with the connection
 
 
-def decode_chunk(raw, at, end, below=()):
+def decode_chunk(raw: bytes, at: int, end: int, below: tuple[Layer, ...] = ()) -> Decoded:
     """One chunk of a body whose length was not known when it began: RFC 9112 §7.1.  Size 0 ends the body."""
     line = CHUNK.match(raw, at, end)
     if not line:
@@ -105,14 +105,14 @@ def decode_chunk(raw, at, end, below=()):
     return Layer("HTTP chunk", 7, tuple(fields), at, stop - at, stop - at), None, stop, stop
 
 
-def decode_json(raw, at, end, below=()):
+def decode_json(raw: bytes, at: int, end: int, below: tuple[Layer, ...] = ()) -> Decoded:
     """A body that is JSON text, RFC 8259: one field, because its bytes have no fixed places."""
     whole = is_json(raw[at:end])
     meaning = f"{end - at} bytes" if whole else f"{end - at} bytes; not a whole JSON text"
     return data_layer(raw, at, end, 7, "JSON", meaning, "RFC 8259 §2"), None, end, end
 
 
-def is_json(data):
+def is_json(data: bytes) -> bool:
     """True if the bytes are a JSON object or array."""
     if data.lstrip()[:1] not in (b"{", b"["):
         return False
@@ -126,3 +126,10 @@ def is_json(data):
 def _text(data):
     """Header bytes as text, byte for byte: RFC 9110 §5.5 leaves the encoding open, and Latin-1 cannot fail."""
     return data.decode("latin-1").strip(" \t\r\n")
+
+
+PROTOCOLS = (
+    Protocol("HTTP", 7, decode, noun="HTTP message", begins=begins, behind=lambda _: "Application", units=units),
+    Protocol("HTTP chunk", 7, decode_chunk, behind=lambda layer: "HTTP chunk" if layer["Chunk Size"] else "Application"),
+    Protocol("JSON", 7, decode_json, begins=lambda raw, at, end: is_json(raw[at:end])),
+)

@@ -10,7 +10,10 @@ Chapter 02-polling uses it.
 
 from dataclasses import dataclass
 
-__all__ = ["Message", "messages"]
+from labs.decode.protocol import Unit
+from labs.decode.reading import told
+
+__all__ = ["Message", "exchange", "messages", "units"]
 
 PIECE = 1 << 16  # bytes given to h11 at a time
 
@@ -46,7 +49,7 @@ class Message:
         return f"{what}, {len(self.body)} bytes of body{cut}"
 
 
-def messages(stream):
+def messages(stream) -> list[Message]:
     """All messages of a stream in the order of the conversation: each request, then what answers it.  Never raises.
 
     Where bytes are not HTTP/1.1 the last message of that side has `error`; where the capture ends, `complete` is False.
@@ -54,7 +57,7 @@ def messages(stream):
     return exchange(stream.sent("client"), stream.sent("server"), bool(stream.ended("server")))
 
 
-def exchange(up, down, down_ended=True):
+def exchange(up: bytes, down: bytes, down_ended: bool = True) -> list[Message]:
     """The messages in `up`, what the client sent, and `down`, what the server sent; the same as `messages` for plain bytes."""
     import h11
 
@@ -71,6 +74,22 @@ def exchange(up, down, down_ended=True):
         if found[-1].error or found[-1].status == 101 or (request.method == "CONNECT" and 200 <= found[-1].status < 300):
             break  # what follows is not HTTP/1.1, or cannot be told apart
     return found
+
+
+def units(up: bytes, down: bytes, ended: bool = True) -> tuple[list[Unit], tuple[str, str], int, int]:
+    """The messages of both sides, and to whom a 101 hands over what follows (RFC 9110 §7.8)."""
+    found, over, at = [], ("", ""), {"client": 0, "server": 0}
+    for one in exchange(up, down, ended):
+        at[one.side] = one.offset + one.length
+        head = f"{one.status} {one.reason}" if one.status else f"{one.method} {one.target}"
+        head = head if one.head else one.error or "cut off"
+        kind = "response" if one.status else "request"
+        found.append(Unit("HTTP", one.side, one.offset, one.length, f"{head}  {told(one.body)}".strip(), kind, one))
+        if one.status == 101 and "upgrade" in dict(one.headers):
+            over = "101", one["upgrade"].lower()
+        elif one.method == "CONNECT" and 200 <= one.status < 300:
+            over = "CONNECT", one.target  # a tunnel: anything may follow (RFC 9110 §9.3.6)
+    return found, over, at["client"], at["server"]
 
 
 def _requests(up):

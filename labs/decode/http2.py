@@ -4,14 +4,16 @@
         frame.type, frame.stream_id, frame.headers, frame.block
 
 Frames are read by hyperframe, header blocks by hpack, the libraries that httpx itself uses.  What those do not tell, the place
-and the size of each header line in its block, is read here (RFC 7541 §5 and §6).  Built in 13-http2; 07-sidecar-pattern uses it.
+and the size of each header line in its block, is read here (RFC 7541 §5 and §6).  Built in 13-http-2; 07-sidecar-pattern uses it.
 """
 
+import re
 from dataclasses import dataclass, replace
 
 from labs.decode.fields import DecodeError
+from labs.decode.protocol import Protocol, Unit
 
-__all__ = ["PREFACE", "Header", "Http2Frame", "frames"]
+__all__ = ["PREFACE", "PROTOCOLS", "Header", "Http2Frame", "frames", "representations", "units"]
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"  # what a client sends first, RFC 9113 §3.4
 HEAD = 9  # bytes before each frame's payload, RFC 9113 §4.1
@@ -55,7 +57,7 @@ class Http2Frame:
     error: str = ""  # what was wrong with the bytes, if anything
 
     @property
-    def start_line(self):
+    def start_line(self) -> str:
         """What HTTP/1.1 says in its first line: "GET /lamp" or "200"; "" where no message begins.  RFC 9113 §8.3."""
         said = {header.name: header.value for header in self.headers}
         return said.get(":status") or " ".join(said[name] for name in (":method", ":path") if name in said)
@@ -65,7 +67,7 @@ class Http2Frame:
         return f"{self.type}{flags} stream {self.stream_id}, {self.length} bytes" + (f"; {self.error}" if self.error else "")
 
 
-def frames(data, side, header_table_size=4096):
+def frames(data: bytes, side: str, header_table_size: int = 4096) -> list[Http2Frame]:
     """The frames that one side ("client" or "server") sent.  One that is cut off or malformed has `error`, and is the last.
 
     header_table_size: what the other side's SETTINGS_HEADER_TABLE_SIZE allows, where it is not the default (RFC 9113 §6.5.2).
@@ -123,13 +125,8 @@ def _frame(data, at):
 
 def _kind(frame, number):
     name = type(frame).__name__
-    known = {
-        "WindowUpdateFrame": "WINDOW_UPDATE",
-        "PushPromiseFrame": "PUSH_PROMISE",
-        "RstStreamFrame": "RST_STREAM",
-        "GoAwayFrame": "GOAWAY",
-    }
-    return f"unknown type {number}" if name == "ExtensionFrame" else known.get(name, name.removesuffix("Frame").upper())
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name.removesuffix("Frame")).upper()  # WindowUpdateFrame → WINDOW_UPDATE
+    return f"unknown type {number}" if name == "ExtensionFrame" else words.replace("GO_AWAY", "GOAWAY")
 
 
 def _fields(frame, kind, payload):
@@ -192,9 +189,8 @@ class _Blocks:
 
     def end(self, found):
         if self.begin is not None:
-            found[self.begin] = replace(
-                found[self.begin], block=len(self.data), error="the rest of its header block is not in the capture"
-            )
+            problem = "the rest of its header block is not in the capture"
+            found[self.begin] = replace(found[self.begin], block=len(self.data), error=problem)
 
     def _decoded(self, frame):
         if self.broken:  # HPACK has state: after one block is lost, none can be read (RFC 7541 §2.2)
@@ -212,7 +208,7 @@ class _Blocks:
         return replace(frame, headers=headers, block=len(self.data))
 
 
-def representations(block):
+def representations(block: bytes) -> list[tuple[str, int, int]]:
     """How each header line of a block is written: [(how, offset, size)].  RFC 7541 §6; raises DecodeError."""
     found, at = [], 0
     while at < len(block):
@@ -224,21 +220,16 @@ def representations(block):
         if first & 0xE0 == 0x20:  # §6.3: 001xxxxx, a new size for the table; no header line
             _, at = _integer(block, at, 5)
             continue
-        how, bits = (
-            ("literal, indexed from now on", 6)
-            if first & 0x40
-            else ("literal, never indexed", 4)
-            if first & 0x10
-            else ("literal", 4)
-        )
+        how, bits = ("literal, never indexed", 4) if first & 0x10 else ("literal", 4)  # §6.2.2 and §6.2.3
+        if first & 0x40:  # §6.2.1
+            how, bits = "literal, indexed from now on", 6
         index, at = _integer(block, at, bits)
         for _ in range(1 if index else 2):  # the value; the name, too, where no index gives it
             length, at = _integer(block, at, 7)
             at += length
         if at > len(block):
-            raise DecodeError(
-                f"a header line of {at - begin} bytes does not fit in the {len(block) - begin} that are left of its block"
-            )
+            left = len(block) - begin
+            raise DecodeError(f"a header line of {at - begin} bytes does not fit in the {left} that are left of its block")
         found.append((how, begin, at - begin))
     return found
 
@@ -257,3 +248,28 @@ def _integer(block, at, bits):
         if not block[at - 1] & 128:
             return value, at
     raise DecodeError("a number of the header block takes more than 32 bits")
+
+
+def units(up: bytes, down: bytes, ended: bool = True) -> tuple[list[Unit], tuple[str, str], int, int]:
+    """The frames of both sides."""
+    found = []
+    for side, data in (("client", up), ("server", down)):
+        try:
+            said = frames(data, side)
+        except DecodeError as problem:
+            found.append(Unit("HTTP/2", side, 0, len(data), str(problem)))
+            continue
+        for one in said:
+            length, what = min(HEAD + one.length, len(data) - one.offset), ": ".join(filter(None, (one.type, one.start_line)))
+            kind = ("response" if side == "server" else "request") if one.start_line else "message"
+            words = f"{what}  stream {one.stream_id}" + (f"  {one.error}" if one.error else "")
+            found.append(Unit("HTTP/2", side, one.offset, length, words, kind, one))
+    return found, ("", ""), len(up), len(down)
+
+
+def begins(raw: bytes, at: int, end: int) -> bool:
+    """True if the preface of a client stands here."""
+    return raw.startswith(PREFACE, at, end)
+
+
+PROTOCOLS = (Protocol("HTTP/2", 7, None, noun="HTTP/2 frame", begins=begins, handed_over_by=("ALPN", "h2"), units=units),)

@@ -5,60 +5,42 @@ from struct import unpack_from
 
 from labs.decode.checksum import transport_verdict
 from labs.decode.fields import Field, Layer
+from labs.decode.headers import Headers
+from labs.decode.icmp import echo_words
+from labs.decode.protocol import Decoded, Protocol
 from labs.decode.reading import need, preview
 
-__all__ = ["decode"]
+__all__ = ["PROTOCOLS", "decode", "words"]
 
 SEE, NDP = "RFC 4443 §2.1", "RFC 4861 §4"
 TYPES = {
-    1: "Destination Unreachable",
-    2: "Packet Too Big",
-    3: "Time Exceeded",
-    4: "Parameter Problem",
-    128: "Echo Request",
-    129: "Echo Reply",
-    130: "Multicast Listener Query",
-    133: "Router Solicitation",
-    134: "Router Advertisement",
-    135: "Neighbor Solicitation",
-    136: "Neighbor Advertisement",
-    137: "Redirect",
-    143: "Multicast Listener Report v2",
-}
+    1: "Destination Unreachable", 2: "Packet Too Big", 3: "Time Exceeded", 4: "Parameter Problem", 128: "Echo Request",
+    129: "Echo Reply", 130: "Multicast Listener Query", 133: "Router Solicitation", 134: "Router Advertisement",
+    135: "Neighbor Solicitation", 136: "Neighbor Advertisement", 137: "Redirect", 143: "Multicast Listener Report v2",
+}  # fmt: skip
 CODES = {
-    (1, 0): "no route to destination",
-    (1, 1): "administratively prohibited",
-    (1, 3): "address unreachable",
-    (1, 4): "port unreachable",
-    (3, 0): "hop limit exceeded in transit",
-    (3, 1): "fragment reassembly time exceeded",
-    (4, 0): "erroneous header field",
-    (4, 1): "unrecognized Next Header type",
-    (4, 2): "unrecognized IPv6 option",
-}
+    (1, 0): "no route to destination", (1, 1): "administratively prohibited", (1, 3): "address unreachable",
+    (1, 4): "port unreachable", (3, 0): "hop limit exceeded in transit", (3, 1): "fragment reassembly time exceeded",
+    (4, 0): "erroneous header field", (4, 1): "unrecognized Next Header type", (4, 2): "unrecognized IPv6 option",
+}  # fmt: skip
 SIZES = {133: 8, 134: 16, 135: 24, 136: 24, 137: 40}  # Neighbor Discovery: fixed part, before its options
 NA_FLAGS = (("R", "sent by a router"), ("S", "solicited: answers a question"), ("O", "override the cached address"))
 OPTIONS = {
-    1: "Source Link-Layer Address",
-    2: "Target Link-Layer Address",
-    3: "Prefix Information",
-    4: "Redirected Header",
-    5: "MTU",
-}
+    1: "Source Link-Layer Address", 2: "Target Link-Layer Address", 3: "Prefix Information", 4: "Redirected Header", 5: "MTU",
+}  # fmt: skip
 
 
-def decode(raw, at, end, below=()):
+def decode(raw: bytes, at: int, end: int, below: tuple[Layer, ...] = ()) -> Decoded:
     """An ICMPv6 message: the fixed part and, in Neighbor Discovery, the options."""
     need(at, end, 8, "an ICMPv6 header")
     kind, code, checksum = unpack_from("!BBH", raw, at)
     header, error = SIZES.get(kind, 8), ""
     need(at, end, header, f"an ICMPv6 {TYPES.get(kind, 'header')}")
+    summed = transport_verdict(raw, at, end, below, 58, 2)
     fields = [
         Field("Type", kind, str(kind), TYPES.get(kind, "not decoded here"), at, 1, SEE),
         Field("Code", code, str(code), CODES.get((kind, code), ""), at + 1, 1, SEE),
-        Field(
-            "Checksum", checksum, f"0x{checksum:04x}", transport_verdict(raw, at, end, below, 58, 2), at + 2, 2, SEE, varies=True
-        ),
+        Field("Checksum", checksum, f"0x{checksum:04x}", summed, at + 2, 2, SEE, varies=True),
         *_rest(raw, at, kind),
     ]
     if kind in SIZES:
@@ -139,3 +121,15 @@ def _options(raw, at, end):
 def _address(name, raw, at):
     address = str(IPv6Address(raw[at : at + 16]))
     return Field(name, address, address, "", at, 16, NDP)
+
+
+SAID = (1, 2, 3, 128, 129, 133, 134, 135, 136)  # types whose names a ladder says
+
+
+def words(frame: Headers, past: dict | None = None, window: bool = False) -> tuple[str, ...]:
+    """ "neighbor solicitation", "echo request  seq 1  56 bytes"."""
+    kind = frame.icmp_type
+    return echo_words(frame, TYPES[kind].lower() if kind in SAID else "multicast listener report" if kind == 143 else "")
+
+
+PROTOCOLS = (Protocol("ICMPv6", 3, decode, noun="ICMPv6 message", words=words, echoes=True),)

@@ -1,29 +1,27 @@
-"""IPv4, RFC 791 §3.1.  Built in the chapters on IP, fragmentation and routing."""
+"""IPv4, RFC 791 §3.1.  Built in chapter 10-internet-protocol."""
 
 from ipaddress import IPv4Address
 from struct import unpack_from
 
 from labs.decode.checksum import verdict
+from labs.decode.ethernet import words as ethernet_words
 from labs.decode.fields import DecodeError, Field, Layer
-from labs.decode.reading import need
+from labs.decode.headers import Headers
+from labs.decode.protocol import Decoded, Protocol
+from labs.decode.reading import amount, need
 
-__all__ = ["PROTOCOLS", "decode"]
+__all__ = ["CARRIED", "PROTOCOLS", "decode", "words"]
 
 SEE = "RFC 791 §3.1"
-PROTOCOLS = {1: "ICMP", 4: "IPv4", 6: "TCP", 17: "UDP", 41: "IPv6", 58: "ICMPv6"}  # IANA, protocol numbers
+CARRIED = {1: "ICMP", 4: "IPv4", 6: "TCP", 17: "UDP", 41: "IPv6", 58: "ICMPv6"}  # IANA, protocol numbers
 ECN = ("Not-ECT: no congestion marks wanted", "ECT(1)", "ECT(0)", "CE: congestion experienced")  # RFC 3168 §5
 OPTIONS = {
-    7: "Record Route",
-    68: "Internet Timestamp",
-    130: "Security",
-    131: "Loose Source Route",
-    136: "Stream ID",
-    137: "Strict Source Route",
-    148: "Router Alert",
-}
+    7: "Record Route", 68: "Internet Timestamp", 130: "Security", 131: "Loose Source Route", 136: "Stream ID",
+    137: "Strict Source Route", 148: "Router Alert",
+}  # fmt: skip
 
 
-def decode(raw, at, end, below=()):
+def decode(raw: bytes, at: int, end: int, below: tuple[Layer, ...] = ()) -> Decoded:
     """An IPv4 header with its options; what it carries ends at Total Length, so that padding is left out."""
     need(at, end, 20, "an IPv4 header")
     first, tos, total, ident, fragment, ttl, protocol, checksum, _, _ = unpack_from("!BBHHHBBHII", raw, at)
@@ -36,7 +34,7 @@ def decode(raw, at, end, below=()):
     if total < header:
         raise DecodeError(f"Total Length covers the header of {header} bytes; {total} came. The header is damaged or forged.")
     stop = min(at + total, end)
-    inner = PROTOCOLS.get(protocol, "Data")
+    inner = CARRIED.get(protocol, "Data")
     size = "bytes, header included" + ("" if at + total <= end else f"; {end - at} of them are here")
     reserved, dont, more, place = fragment >> 15, fragment >> 14 & 1, fragment >> 13 & 1, fragment & 0x1FFF
     cutting = "a router must not cut it" if dont else "a router may cut it"
@@ -85,9 +83,8 @@ def _options(raw, at, end):
         if kind == 0:
             fields.append(Field("End of Option List", 0, "", "option 0", at, 1, SEE))
             if at + 1 < end:
-                fields.append(
-                    Field("Padding", raw[at + 1 : end], raw[at + 1 : end].hex(" "), "to a whole word", at + 1, end - at - 1, SEE)
-                )
+                rest = raw[at + 1 : end]
+                fields.append(Field("Padding", rest, rest.hex(" "), "to a whole word", at + 1, len(rest), SEE))
             break
         length = 1 if kind == 1 else raw[at + 1] if at + 1 < end else 0
         if kind != 1 and (length < 2 or at + length > end):
@@ -98,3 +95,13 @@ def _options(raw, at, end):
         fields.append(Field(name, data, data.hex(" "), f"option {kind}", at, length, SEE))
         at += length
     return fields, ""
+
+
+def words(frame: Headers, past: dict | None = None, window: bool = False) -> tuple[str, ...]:
+    """What can be said of a packet whose content nobody reads, or of a later fragment."""
+    if len(frame.raw) < 34:
+        return ethernet_words(frame)
+    return (amount(frame.payload_length) if frame.fragment else f"protocol {frame.raw[23]}",)
+
+
+PROTOCOLS = (Protocol("IPv4", 3, decode, words=words),)

@@ -6,55 +6,33 @@ belongs to exactly one field, and `peel` has an answer for any bytes at all.
 
 from dataclasses import replace
 
-from labs.decode import arp, ethernet, http, icmp, icmpv6, ipv4, ipv6, tcp, tls, udp
+from labs.decode import protocols  # noqa: F401  (makes them known)
 from labs.decode.fields import DecodeError, Layer
+from labs.decode.protocol import PROTOCOLS, Decoded, carried
 from labs.decode.reading import data_layer
 
 __all__ = ["peel", "peel_application"]
 
-# name: (OSI layer, decoder).  decode(raw, at, end, below) → (layer, name of what it carries, where that begins, where it ends);
-# `below` are the layers that carry this one, because TCP's checksum covers IP's addresses.
-DECODERS = {
-    "Ethernet": (2, ethernet.decode),
-    "802.1Q": (2, ethernet.decode_tag),
-    "ARP": (2, arp.decode),
-    "IPv4": (3, ipv4.decode),
-    "IPv6": (3, ipv6.decode),
-    "IPv6 Hop-by-Hop Options": (3, ipv6.decode_hop_by_hop),
-    "IPv6 Destination Options": (3, ipv6.decode_destination),
-    "IPv6 Routing": (3, ipv6.decode_routing),
-    "IPv6 Fragment": (3, ipv6.decode_fragment),
-    "ICMP": (3, icmp.decode),
-    "ICMPv6": (3, icmpv6.decode),
-    "TCP": (4, tcp.decode),
-    "UDP": (4, udp.decode),
-    # RFC 8446 knows no OSI layers, nor does TCP/IP have a sixth: the course files TLS here because it changes the representation.
-    "TLS record": (6, tls.decode),
-    "HTTP": (7, http.decode),
-    "HTTP chunk": (7, http.decode_chunk),
-    "JSON": (7, http.decode_json),
-}
-LINK = ("Ethernet", "802.1Q")
 QUOTED = " (quoted)"  # an ICMP error carries the start of the packet that caused it
 DEEPEST = 32  # headers inside headers; real frames have about five, only a forged one has more
 
 
-def peel(raw, first="Ethernet"):
+def peel(raw: bytes, first: str = "Ethernet") -> tuple[Layer, ...]:
     """The layers of a frame.  Never raises, whatever the bytes; `first` names the outermost header."""
-    if first not in DECODERS:
-        raise ValueError(f"expected one of {', '.join(DECODERS)} as the first header; {first!r} came")
+    if first not in PROTOCOLS or not PROTOCOLS[first].decode:
+        raise ValueError(f"expected one of {', '.join(PROTOCOLS)} as the first header; {first!r} came")
     return _peel(bytes(raw), first)
 
 
-def peel_application(data, at=0):
-    """Plaintext of a TCP stream as HTTP, JSON or Data, with offsets that begin at `at`.
+def peel_application(data: bytes, at: int = 0, first: str = "Application") -> tuple[Layer, ...]:
+    """Plaintext of a TCP stream as HTTP, JSON or Data, with offsets that begin at `at`; `first`: what it is, where that is known.
 
     In TLS 1.3 plaintext and ciphertext line up byte for byte, so these layers can be laid over the record that hid them.
     """
-    return tuple(_shift(layer, at) for layer in _peel(bytes(data), "Application")) if data else ()
+    return tuple(_shift(layer, at) for layer in _peel(bytes(data), first)) if data else ()
 
 
-def _peel(raw, first):
+def _peel(raw: bytes, first: str) -> tuple[Layer, ...]:
     layers = []
     todo = [(first, 0, len(raw), ())]  # what to decode next is at the end
     while todo:
@@ -65,59 +43,60 @@ def _peel(raw, first):
         layers.append(layer)
         if stop < end:
             todo.append((_behind(layer, below), stop, end, below))
-        if inner and (body < stop or inner.removesuffix(QUOTED) in DECODERS):
+        if inner and (body < stop or inner.removesuffix(QUOTED) in PROTOCOLS):
             todo.append((inner, body, stop, (*below, layer)))
     return tuple(layers)
 
 
-def _decode(raw, name, at, end, below):
+def _decode(raw: bytes, name: str, at: int, end: int, below: tuple[Layer, ...]) -> Decoded:
     """As a decoder, but for every name and without exceptions."""
     if name == "Application":
-        name = _guess(raw, at, end)
-    plain = name.removesuffix(QUOTED)
-    if plain not in DECODERS or len(below) >= DEEPEST:
+        name = _guess(raw, at, end, below)
+    protocol = PROTOCOLS.get(plain := name.removesuffix(QUOTED))
+    if protocol is None or not protocol.decode or len(below) >= DEEPEST:
         return _data(raw, name, at, end, below), None, end, end
-    number, decode = DECODERS[plain]
     try:
-        if plain != name and plain == "TCP":
-            decode = tcp.decode_quoted
+        decode = protocol.quoted or protocol.decode if plain != name else protocol.decode
         layer, inner, body, stop = decode(raw, at, end, below)
     except DecodeError as error:
-        undecoded = data_layer(raw, at, end, number, error=str(error))
+        undecoded = data_layer(raw, at, end, protocol.layer, error=str(error))
         return replace(undecoded, name=name), None, end, end
     if plain != name:
         layer = replace(layer, name=name)
-        inner = inner + QUOTED if inner in DECODERS else inner and "Data"
+        inner = inner + QUOTED if inner in PROTOCOLS else inner and "Data"
     return layer, inner, body, stop
 
 
-def _guess(raw, at, end):
-    """What a TCP stream carries here, by the look of it: ports are only a habit."""
-    for name, module in (("TLS record", tls), ("HTTP", http)):
-        if module.begins(raw, at, end):
-            return name
-    return "JSON" if http.is_json(raw[at:end]) else "Data"
+def _guess(raw: bytes, at: int, end: int, below: tuple[Layer, ...]) -> str:
+    """What a stream or a datagram carries here: by the look of it, and where bytes alone do not tell by the ports."""
+    ports = [field.value for field in below[-1].fields[:2] if field.name.endswith("Port")] if below else []
+    found = carried(raw, at, end, ports, bool(below) and _carrier(below).by_port)
+    return found.name if found else "Data"
 
 
-def _behind(layer, below):
+def _carrier(below: tuple[Layer, ...]):
+    return PROTOCOLS[below[-1].name.removesuffix(QUOTED)]
+
+
+def _behind(layer: Layer, below: tuple[Layer, ...]) -> str:
     """What stands behind the end of `layer` in the bytes that were left for it."""
-    if layer.name in ("TLS record", "HTTP"):
-        return "Application"  # a stream: the next record or message
-    if layer.name == "HTTP chunk":
-        return "HTTP chunk" if layer["Chunk Size"] else "Application"
-    return "Padding" if below and below[-1].name in LINK else "Data"
+    if below and _carrier(below).pads:
+        return "Padding"
+    protocol = PROTOCOLS.get(layer.name)
+    return protocol.behind(layer) if protocol else "Data"
 
 
-def _data(raw, name, at, end, below):
+def _data(raw: bytes, name: str, at: int, end: int, below: tuple[Layer, ...]) -> Layer:
     if name == "Padding":
         return data_layer(raw, at, end, 2, "Padding", "fills the frame up to Ethernet's 60 bytes", "RFC 894; IEEE 802.3 §4.2.3.3")
+    echoes = bool(below) and _carrier(below).echoes
     carrier = below[-1] if below else Layer("", 4, (), 0, 0, 0)
-    number = 3 if carrier.name.startswith("ICMP") else {2: 3, 3: 4}.get(carrier.number, 7)
+    number = carrier.number if echoes else {2: 3, 3: 4}.get(carrier.number, 7)
     fragment = next((f for f in carrier.fields if f.name == "Fragment Offset" and f.value), None)
     meaning = "a later fragment: the header that it belongs to is in the first" if fragment else ""
-    return data_layer(raw, at, end, number, meaning=meaning, varies=carrier.name.startswith("ICMP"))  # ping puts the clock there
+    return data_layer(raw, at, end, number, meaning=meaning, varies=echoes)
 
 
-def _shift(layer, by):
+def _shift(layer: Layer, by: int) -> Layer:
     fields = tuple(replace(field, offset=field.offset + by) for field in layer.fields)
     return replace(layer, fields=fields, offset=layer.offset + by)

@@ -2,29 +2,24 @@
 
 from labs.decode.fields import DecodeError, Field, Layer
 
-__all__ = ["data_layer", "need", "port_meaning", "preview"]
+__all__ = ["EPHEMERAL", "amount", "data_layer", "letters", "need", "port_meaning", "preview", "told"]
 
-EPHEMERAL = range(32768, 61000)  # net.ipv4.ip_local_port_range of Linux: a client's port comes from here
+# A client's port comes from here: net.ipv4.ip_local_port_range of Linux; RFC 6335 §6 would begin at 49152.
+EPHEMERAL = range(32768, 61000)
+WORDS = 48  # characters of a body that fit on a line
 SERVICES = {
-    22: "SSH",
-    25: "SMTP",
-    53: "DNS",
-    67: "DHCP server",
-    68: "DHCP client",
-    80: "HTTP",
-    123: "NTP",
-    443: "HTTPS",
+    22: "SSH", 25: "SMTP", 53: "DNS", 67: "DHCP server", 68: "DHCP client", 80: "HTTP", 123: "NTP", 443: "HTTPS",
     853: "DNS over TLS",
-}
+}  # fmt: skip
 
 
-def need(at, end, size, what):
+def need(at: int, end: int, size: int, what: str) -> None:
     """Raise DecodeError unless `size` bytes stand between `at` and `end`."""
     if end - at < size:
-        raise DecodeError(f"{what} takes {size} bytes; {max(end - at, 0)} came. The frame is cut short, or a length is wrong.")
+        raise DecodeError(f"{what} takes {amount(size)}; {max(end - at, 0)} came. The frame is cut short, or a length is wrong.")
 
 
-def preview(data, limit=32):
+def preview(data: bytes, limit: int = 32) -> str:
     """Bytes as people write them: quoted text where all is printable, else hexadecimal; cut after `limit` bytes."""
     head = data[:limit]
     more = f" … ({len(data)} bytes)" if len(data) > limit else ""
@@ -33,14 +28,45 @@ def preview(data, limit=32):
     return head.hex(" ") + more
 
 
-def port_meaning(port):
+def amount(number: int) -> str:
+    """ "1 byte", "1500 bytes"."""
+    return "1 byte" if number == 1 else f"{number} bytes"
+
+
+def told(body: bytes) -> str:
+    """A body on a line: itself if it is short enough, else its size."""
+    text = " ".join(body.decode("utf-8", "replace").split())
+    return text if len(text) <= WORDS else f"{len(body):,} bytes"
+
+
+def letters(index: int) -> str:
+    """0 → "A", 25 → "Z", 26 → "AA", as columns of a spreadsheet: what stands for the ephemeral ports."""
+    text = ""
+    index += 1
+    while index:
+        index, rest = divmod(index - 1, 26)
+        text = chr(65 + rest) + text
+    return text
+
+
+def port_meaning(port: int) -> str:
     """Who usually listens at this port, or that a kernel picked it."""
     return SERVICES.get(port, "ephemeral: chosen by the client's kernel" if port in EPHEMERAL else "")
 
 
-def data_layer(raw, at, end, number, name="Data", meaning="", see="", error="", varies=False):
+def data_layer(
+    raw: bytes,
+    at: int,
+    end: int,
+    number: int,
+    name: str = "Data",
+    meaning: str = "",
+    see: str = "",
+    error: str = "",
+    varies: bool = False,
+) -> Layer:
     """Bytes that have no header of their own: one layer of one field."""
     count = end - at
-    meaning = meaning or f"{count} byte{'s' * (count != 1)}"
+    meaning = meaning or amount(count)
     fields = (Field(name, raw[at:end], preview(raw[at:end]), meaning, at, count, see, varies=varies),) if count else ()
     return Layer(name, number, fields, at, 0, count, error)

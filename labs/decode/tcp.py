@@ -1,12 +1,14 @@
-"""TCP, RFC 9293 §3.1, and its options.  Built in the chapters on TCP: connection, reliability, flow and congestion control."""
+"""TCP, RFC 9293 §3.1, and its options.  Built in chapter 24-tcp-connection."""
 
 from struct import unpack_from
 
 from labs.decode.checksum import transport_verdict
 from labs.decode.fields import DecodeError, Field, Layer
+from labs.decode.protocol import Decoded, Protocol
 from labs.decode.reading import EPHEMERAL, need, port_meaning
+from labs.decode.tcp_words import words
 
-__all__ = ["decode", "decode_quoted"]
+__all__ = ["PROTOCOLS", "decode", "decode_quoted"]
 
 SEE = "RFC 9293 §3.1"
 BITS = (  # from the most significant bit of byte 13
@@ -21,7 +23,7 @@ BITS = (  # from the most significant bit of byte 13
 )
 
 
-def decode(raw, at, end, below=()):
+def decode(raw: bytes, at: int, end: int, below: tuple[Layer, ...] = ()) -> Decoded:
     """A TCP header with its options."""
     need(at, end, 20, "a TCP header")
     offset, flags, window, checksum, urgent = unpack_from("!BBHHH", raw, at + 12)
@@ -38,20 +40,19 @@ def decode(raw, at, end, below=()):
     for bit, (name, meaning, see) in enumerate(BITS):
         value = flags >> (7 - bit) & 1
         fields.append(Field(name, value, str(value), meaning if value else "", at + 13, 1, see, bits=(bit, 1)))
+    summed = transport_verdict(raw, at, end, below, 6, 16)
     scaled = "bytes" if flags & 2 else "bytes, times the sender's window scale"
     fields += [
         # Later windows follow the receiver's buffer, whose book-keeping depends on the card's driver.
         Field("Window", window, str(window), scaled, at + 14, 2, SEE, varies=not flags & 2),
-        Field(
-            "Checksum", checksum, f"0x{checksum:04x}", transport_verdict(raw, at, end, below, 6, 16), at + 16, 2, SEE, varies=True
-        ),
+        Field("Checksum", checksum, f"0x{checksum:04x}", summed, at + 16, 2, SEE, varies=True),
         Field("Urgent Pointer", urgent, str(urgent), "" if flags & 32 else "not in use", at + 18, 2, SEE),
     ]
     options, error = _options(raw, at + 20, at + header)
     return Layer("TCP", 4, (*fields, *options), at, header, end - at, error), "Application", at + header, end
 
 
-def decode_quoted(raw, at, end, below=()):
+def decode_quoted(raw: bytes, at: int, end: int, below: tuple[Layer, ...] = ()) -> Decoded:
     """As much of the header as an ICMP error quotes: by RFC 792 at least 8 bytes, which is enough to find the socket."""
     if end - at >= 20 and end - at >= (raw[at + 12] >> 4) * 4:
         return decode(raw, at, end, below)
@@ -101,49 +102,31 @@ def _options(raw, at, end):
 
 def _option(kind, data, at, length):
     """One option that carries its length; one of an unexpected length is shown as an unknown one."""
+
+    def field(name, value, text, meaning, see, varies=False):
+        return Field(name, value, text, f"option {kind}{meaning}", at, length, see, varies=varies)
+
     if kind == 2 and length == 4:
-        mss = int.from_bytes(data, "big")
-        return Field(
-            "Maximum Segment Size",
-            mss,
-            str(mss),
-            "option 2: bytes of data that the sender can receive in one segment",
-            at,
-            length,
-            "RFC 9293 §3.7.1",
-        )
+        mss, meaning = int.from_bytes(data, "big"), ": bytes of data that the sender can receive in one segment"
+        return field("Maximum Segment Size", mss, str(mss), meaning, "RFC 9293 §3.7.1")
     if kind == 3 and length == 3:
         factor = 2 ** min(data[0], 14)  # RFC 7323 §2.3: more than 14 counts as 14
-        return Field("Window Scale", data[0], str(data[0]), f"option 3: window × {factor}", at, length, "RFC 7323 §2.2")
+        return field("Window Scale", data[0], str(data[0]), f": window × {factor}", "RFC 7323 §2.2")
     if kind == 4 and length == 2:
-        return Field("SACK Permitted", True, "yes", "option 4", at, length, "RFC 2018 §2")
+        return field("SACK Permitted", True, "yes", "", "RFC 2018 §2")
     if kind == 5 and length % 8 == 2 and data:
         edges = unpack_from(f"!{len(data) // 4}I", data)
         blocks = tuple(zip(edges[::2], edges[1::2]))
         text = ", ".join(f"{left}–{right}" for left, right in blocks)
-        return Field(
-            "SACK",
-            blocks,
-            text,
-            "option 5: received beyond the gap; right edges not included",
-            at,
-            length,
-            "RFC 2018 §3",
-            varies=True,
-        )
+        return field("SACK", blocks, text, ": received beyond the gap; right edges not included", "RFC 2018 §3", True)
     if kind == 8 and length == 10:
         value, echo = unpack_from("!II", data)
-        return Field(
-            "Timestamps",
-            (value, echo),
-            f"TSval {value}, TSecr {echo}",
-            "option 8: the sender's clock, and the last one it saw",
-            at,
-            length,
-            "RFC 7323 §3.2",
-            varies=True,
-        )
+        text, meaning = f"TSval {value}, TSecr {echo}", ": the sender's clock, and the last one it saw"
+        return field("Timestamps", (value, echo), text, meaning, "RFC 7323 §3.2", True)
     if kind == 34 and (length == 2 or (6 <= length <= 18 and length % 2 == 0)):
-        meaning = "option 34: cookie that lets a SYN carry data" if data else "option 34: asks for a cookie"
-        return Field("Fast Open Cookie", data, data.hex(" "), meaning, at, length, "RFC 7413 §4.1.1", varies=bool(data))
-    return Field("Unknown Option", data, data.hex(" "), f"option {kind}", at, length, SEE)
+        meaning = ": cookie that lets a SYN carry data" if data else ": asks for a cookie"
+        return field("Fast Open Cookie", data, data.hex(" "), meaning, "RFC 7413 §4.1.1", bool(data))
+    return field("Unknown Option", data, data.hex(" "), "", SEE)
+
+
+PROTOCOLS = (Protocol("TCP", 4, decode, words=words, quoted=decode_quoted),)

@@ -1,18 +1,27 @@
 """TLS records, RFC 8446 §5: five bytes of header and a body.  Built in chapter 16-tls.
 
+RFC 9846 (July 2026) obsoletes RFC 8446; in its §4 the sections have other numbers (key_share 4.3.8, Certificate 4.5.1).
+
 Record borders have nothing to do with segment borders: TCP carries a stream, and TLS cuts it as it likes.  Once keys are agreed
 on, bodies are encrypted; in TLS 1.3 the header then says "application data" whatever is inside, and the true type is the last
 byte of the plaintext.  What records hold is read by tls_handshake; how they are opened stands in tls_keys and tls_session.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from struct import unpack_from
+from typing import TYPE_CHECKING
 
 from labs.decode.fields import DecodeError, Field, Layer
-from labs.decode.reading import need, preview
+from labs.decode.protocol import Decoded, Protocol, Unit
+from labs.decode.reading import amount, need, preview
 from labs.decode.tls_names import CONTENT_TYPES, HANDSHAKES, VERSIONS
 
-__all__ = ["Plain", "Record", "begins", "decode", "decrypt", "leading", "records", "tail", "tail12"]
+if TYPE_CHECKING:
+    from labs.decode.tls_session import Opened
+
+__all__ = ["PROTOCOLS", "Record", "begins", "decode", "decrypt", "leading", "records", "tail", "tail12"]
 
 CHANGE_CIPHER_SPEC, ALERT, HANDSHAKE, APPLICATION_DATA = 20, 21, 22, 23
 LONGEST = 2**14 + 2048  # RFC 5246 §6.2.3; in TLS 1.3 at most 2¹⁴ + 256
@@ -30,18 +39,7 @@ class Record:
     complete: bool  # the whole body is in the stream
 
 
-@dataclass(frozen=True, slots=True)
-class Plain:
-    """One opened record."""
-
-    sender: str  # "client" or "server"
-    index: int  # of the record in its stream, counted from 0
-    content_type: int  # the true one
-    plaintext: bytes  # lines up with the record's body: byte i was encrypted to byte i
-    offset: int  # of the record's header in its stream
-
-
-def begins(raw, at, end):
+def begins(raw: bytes, at: int, end: int) -> bool:
     """True if a plausible record header stands here."""
     if end - at < 5 or raw[at] not in CONTENT_TYPES:
         return False
@@ -49,7 +47,7 @@ def begins(raw, at, end):
     return version in VERSIONS and length <= LONGEST and (length > 0 or raw[at] == APPLICATION_DATA)
 
 
-def decode(raw, at, end, below=()):
+def decode(raw: bytes, at: int, end: int, below: tuple[Layer, ...] = ()) -> Decoded:
     """The record at raw[at:end], or as much of it as this segment holds."""
     need(at, end, 5, "a TLS record header")
     if not begins(raw, at, end):
@@ -66,9 +64,8 @@ def decode(raw, at, end, below=()):
     if stop > at + 5:
         body, varies = raw[at + 5 : stop], kind != CHANGE_CIPHER_SPEC
         name, see = ("Encrypted Record", "RFC 8446 §5.2") if kind == APPLICATION_DATA else ("Fragment", see)
-        fields.append(
-            Field(name, body, preview(body), _handshake_name(kind, body, length), at + 5, len(body), see, varies=varies)
-        )
+        meaning = _handshake_name(kind, body, length)
+        fields.append(Field(name, body, preview(body), meaning, at + 5, len(body), see, varies=varies))
     return Layer("TLS record", 6, tuple(fields), at, 5, stop - at), None, stop, stop
 
 
@@ -79,7 +76,7 @@ def _handshake_name(kind, body, length):
     return ""
 
 
-def leading(stream):
+def leading(stream: bytes) -> tuple[list[Record], int]:
     """The records at the beginning of `stream`, and where what follows them is no record (its length, if all is).
 
     The last record may be incomplete; a header that is cut off is left out.
@@ -92,7 +89,7 @@ def leading(stream):
     return found, at if len(stream) - at >= 5 else len(stream)
 
 
-def records(stream):
+def records(stream: bytes) -> list[Record]:
     """The records of one direction of a connection, from its first byte.  Raises DecodeError where something else stands."""
     found, at = leading(stream)
     if at < len(stream):
@@ -101,8 +98,8 @@ def records(stream):
     return found
 
 
-def decrypt(keylog_text, client_bytes, server_bytes):
-    """Open a connection, TLS 1.2 or 1.3: the encrypted records of the client, then those of the server, as a list of Plain.
+def decrypt(keylog_text: str, client_bytes: bytes, server_bytes: bytes) -> list[Opened]:
+    """Open a connection, TLS 1.2 or 1.3: the encrypted records of the client, then those of the server, as a list of Opened.
 
     `keylog_text` is an NSS key log (SSLKEYLOGFILE, `SSLContext.keylog_filename`); the bytes are those of both TCP streams.
     Raises DecodeError at the first record that does not open.  labs.tls, for notebooks, goes on and says why instead.
@@ -121,36 +118,50 @@ def decrypt(keylog_text, client_bytes, server_bytes):
             hint = hint if one.problem.startswith("the key log has no") else ""
             raise DecodeError(f"record {one.index} of the {one.sender} does not open: {one.problem}.{hint}")
         if one.encrypted:
-            opened.append(Plain(one.sender, one.index, one.content_type, one.plaintext, one.offset))
+            opened.append(one)
     return opened
 
 
-def tail(plain, at):
+def tail(plain: Opened, at: int) -> Layer:
     """What follows the plaintext in an opened record, as a layer to lay over it; `at`: where the record's body begins.
 
     One byte of true content type and 16 of authentication tag.  Padding (RFC 8446 §5.4), which few use, is not counted.
     """
     end = at + len(plain.plaintext)
     kind = CONTENT_TYPES.get(plain.content_type, "not decoded here")
-    fields = (
-        Field("Inner Type", plain.content_type, str(plain.content_type), kind, end, 1, "RFC 8446 §5.2"),
-        Field(
-            "Authentication Tag", b"", "", "16 bytes: a changed record does not pass", end + 1, 16, "RFC 8446 §5.2", varies=True
-        ),
-    )
-    return Layer("TLS tail", 6, fields, end, 17, 17)
+    inner = Field("Inner Type", plain.content_type, str(plain.content_type), kind, end, 1, "RFC 8446 §5.2")
+    return Layer("TLS tail", 6, (inner, _tag(end + 1, "RFC 8446 §5.2")), end, 17, 17)
 
 
-def tail12(plain, at):
+def _tag(at, see):
+    return Field("Authentication Tag", b"", "", "16 bytes: a changed record does not pass", at, 16, see, varies=True)
+
+
+def tail12(plain: Opened, at: int) -> tuple[Layer, ...]:
     """The same for TLS 1.2: the tag behind the plaintext and, in front of it, GCM's part of the nonce (RFC 5288 §3), if any."""
     end, before = at + len(plain.plaintext), at - 5
-    tag = Field(
-        "Authentication Tag", b"", "", "16 bytes: a changed record does not pass", end, 16, "RFC 5246 §6.2.3.3", varies=True
-    )
-    layers = (Layer("TLS tail", 6, (tag,), end, 16, 16),)
+    layers = (Layer("TLS tail", 6, (_tag(end, "RFC 5246 §6.2.3.3"),), end, 16, 16),)
     if before:
-        nonce = Field(
-            "Explicit Nonce", b"", "", "with the IV of the keys: never twice the same", 5, before, "RFC 5288 §3", varies=True
-        )
+        meaning = "with the IV of the keys: never twice the same"
+        nonce = Field("Explicit Nonce", b"", "", meaning, 5, before, "RFC 5288 §3", varies=True)
         layers += (Layer("TLS nonce", 6, (nonce,), 5, before, before),)
     return layers
+
+
+def units(up: bytes, down: bytes, ended: bool = True) -> tuple[list[Unit], tuple[str, str], int, int]:
+    """The records of both sides, as far as they can be read without keys."""
+    found, ends = [], []
+    for side, data in (("client", up), ("server", down)):
+        cut, end = leading(data)
+        ends.append(end)
+        for one in cut:
+            here = min(one.length, len(data) - one.body)
+            words = f"{CONTENT_TYPES[one.type]}  {amount(one.length)}" + ("" if one.complete else "  cut off")
+            found.append(Unit("TLS record", side, one.offset, one.body + here - one.offset, words, detail=one))
+    return found, ("", ""), *ends
+
+
+PROTOCOLS = (
+    # RFC 8446 knows no OSI layers, nor does TCP/IP have a sixth: the course files TLS here because it changes the representation.
+    Protocol("TLS record", 6, decode, label="TLS", noun="TLS record", begins=begins, behind=lambda _: "Application", units=units),
+)

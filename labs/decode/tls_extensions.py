@@ -4,6 +4,7 @@ TLS 1.3 is, to a good part, TLS 1.2's hello with other extensions: the version, 
 there, because every server skips an extension that it does not know.  Built in chapter 16-tls.
 """
 
+from labs.decode.reader import Reader
 from labs.decode.tls_names import EXTENSIONS, GROUPS, SIGNATURES, VERSIONS, called
 
 __all__ = ["extensions"]
@@ -14,7 +15,7 @@ NAME_TYPES = {0: "host_name"}
 RESPONSES = {1: "ocsp"}
 
 
-def extensions(r, message):
+def extensions(r: Reader, message: str) -> None:
     """The extensions block that fills the rest of `r`: a length, then type, length and content of each.
 
     `message` is the name of the handshake message: an extension says different things in different messages.

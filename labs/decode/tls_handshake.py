@@ -5,6 +5,7 @@ a long one may fill several.  Built in chapter 16-tls.
 """
 
 from labs.decode.fields import DecodeError, Layer
+from labs.decode.reader import Reader
 from labs.decode.reading import data_layer, need
 from labs.decode.tls_extensions import extensions
 from labs.decode.tls_names import (
@@ -19,7 +20,6 @@ from labs.decode.tls_names import (
     VERSIONS,
     called,
 )  # fmt: skip
-from labs.decode.tls_reader import Reader
 
 __all__ = ["RETRY", "inside", "message", "messages"]
 
@@ -33,7 +33,7 @@ SENTINELS = {
 NAMED_CURVE = 3  # RFC 8422 §5.4
 
 
-def inside(content_type, data, at=0, version=TLS13):
+def inside(content_type: int, data: bytes, at: int = 0, version: int = TLS13) -> tuple[Layer, ...]:
     """What a record's plaintext holds, as layers whose offsets begin at `at`.  Never raises: what does not fit has `.error`.
 
     Application data is not looked into (labs.decode.peel_application does that); it gives no layer.
@@ -50,7 +50,7 @@ def inside(content_type, data, at=0, version=TLS13):
         return (data_layer(raw, at, len(raw), 6, called(content_type, CONTENT_TYPES, 1), error=str(error)),)
 
 
-def messages(data, at=0, version=TLS13):
+def messages(data: bytes, at: int = 0, version: int = TLS13) -> tuple[Layer, ...]:
     """The handshake messages in `data`, one layer each; one that is cut off, or does not fit its length, carries an error."""
     raw, layers = bytes(at) + bytes(data), []
     while at < len(raw):
@@ -66,7 +66,7 @@ def messages(data, at=0, version=TLS13):
     return tuple(layers)
 
 
-def message(raw, at, end, version=TLS13):
+def message(raw: bytes, at: int, end: int, version: int = TLS13) -> Layer:
     """The handshake message that begins at `at`, as a Layer.  Raises DecodeError."""
     need(at, end, 4, "the header of a handshake message")
     size = _size(raw, at)

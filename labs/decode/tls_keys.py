@@ -10,6 +10,7 @@ import hmac
 from struct import pack
 
 from labs.decode.fields import DecodeError
+from labs.decode.tls_names import Suite
 
 __all__ = ["Keys12", "Keys13", "NotOpened", "expand_label", "keys12", "prf", "secrets_of"]
 
@@ -18,7 +19,7 @@ class NotOpened(Exception):
     """The cipher refused a record: another key, another record number, or changed bytes."""
 
 
-def secrets_of(keylog, client_random):
+def secrets_of(keylog: str, client_random: bytes) -> dict[str, bytes]:
     """The lines "LABEL CLIENT_RANDOM SECRET" of one connection in an NSS key log: {label: secret}."""
     found = {}
     for line in keylog.splitlines():
@@ -34,7 +35,7 @@ def secrets_of(keylog, client_random):
     return found
 
 
-def expand_label(secret, label, length, digest):
+def expand_label(secret: bytes, label: str, length: int, digest: str) -> bytes:
     """HKDF-Expand-Label of RFC 8446 §7.1 with an empty context: `length` bytes; `digest` is "SHA256" or "SHA384"."""
     from cryptography.hazmat.primitives import hashes
     from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
@@ -44,7 +45,7 @@ def expand_label(secret, label, length, digest):
     return HKDFExpand(getattr(hashes, digest)(), length, info).derive(secret)
 
 
-def prf(secret, label, seed, length, digest):
+def prf(secret: bytes, label: str, seed: bytes, length: int, digest: str) -> bytes:
     """The pseudo-random function of TLS 1.2, RFC 5246 §5: as many bytes as wanted, from HMACs of HMACs."""
     out, link, seed = b"", label + seed, label + seed
     while len(out) < length:
@@ -94,7 +95,7 @@ class Keys12:
         return _decrypt(self.cipher, nonce, body[self.overhead :], authenticated), header[0]
 
 
-def keys12(master, client_random, server_random, suite):
+def keys12(master: bytes, client_random: bytes, server_random: bytes, suite: Suite) -> dict:
     """The keys of both directions, {"client": Keys12, "server": Keys12}, from the master secret: RFC 5246 §6.3."""
     iv = 4 if suite.cipher == "AES-GCM" else 12
     block = prf(master, b"key expansion", server_random + client_random, 2 * (suite.key + iv), suite.hash)
@@ -105,7 +106,7 @@ def keys12(master, client_random, server_random, suite):
     return {"client": Keys12(parts[0], parts[2], suite), "server": Keys12(parts[1], parts[3], suite)}
 
 
-def digest_size(suite):
+def digest_size(suite: Suite) -> int:
     """Bytes of a TLS 1.3 secret: as many as its hash has."""
     return hashlib.new(suite.hash.lower()).digest_size
 

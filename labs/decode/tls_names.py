@@ -14,22 +14,10 @@ __all__ = [
 CONTENT_TYPES = {20: "change_cipher_spec", 21: "alert", 22: "handshake", 23: "application_data"}
 VERSIONS = {0x0300: "SSL 3.0", 0x0301: "TLS 1.0", 0x0302: "TLS 1.1", 0x0303: "TLS 1.2", 0x0304: "TLS 1.3"}
 HANDSHAKES = {
-    0: "HelloRequest",
-    1: "ClientHello",
-    2: "ServerHello",
-    4: "NewSessionTicket",
-    5: "EndOfEarlyData",
-    8: "EncryptedExtensions",
-    11: "Certificate",
-    12: "ServerKeyExchange",
-    13: "CertificateRequest",
-    14: "ServerHelloDone",
-    15: "CertificateVerify",
-    16: "ClientKeyExchange",
-    20: "Finished",
-    22: "CertificateStatus",
-    24: "KeyUpdate",
-}
+    0: "HelloRequest", 1: "ClientHello", 2: "ServerHello", 4: "NewSessionTicket", 5: "EndOfEarlyData",
+    8: "EncryptedExtensions", 11: "Certificate", 12: "ServerKeyExchange", 13: "CertificateRequest", 14: "ServerHelloDone",
+    15: "CertificateVerify", 16: "ClientKeyExchange", 20: "Finished", 22: "CertificateStatus", 24: "KeyUpdate",
+}  # fmt: skip
 ALERT_LEVELS = {1: "warning", 2: "fatal"}
 ALERTS = {  # RFC 8446 §6; 21, 22, 30, 41, 60 and 100 are of older versions
     0: "close_notify", 10: "unexpected_message", 20: "bad_record_mac", 21: "decryption_failed", 22: "record_overflow",
@@ -107,12 +95,12 @@ def _suites():
 SUITES = _suites()  # number → Suite
 
 
-def is_grease(number):
+def is_grease(number: int) -> bool:
     """True for values that mean nothing and are offered so that peers learn to skip what they do not know (RFC 8701)."""
     return number & 0x0F0F == 0x0A0A and number >> 8 == number & 0xFF
 
 
-def called(number, names, size=2):
+def called(number: int, names: dict, size: int = 2) -> str:
     """The name of a number, or the number: called(0x1301, SUITES) → "TLS_AES_128_GCM_SHA256"."""
     name = names.get(number)
     if name is not None:

@@ -49,7 +49,7 @@ class Connection:
     suite: int | None = None
 
 
-def open_streams(keylog, client_bytes, server_bytes):
+def open_streams(keylog: str, client_bytes: bytes, server_bytes: bytes) -> Connection:
     """The Connection that these two streams are.  Never raises for what they or the key log hold."""
     found, streams = Connection(), {"client": bytes(client_bytes), "server": bytes(server_bytes)}
     cut = {}
@@ -156,10 +156,8 @@ class _Side:
             if self.suite is None or self.suite.cipher not in ("AES-GCM", "ChaCha20-Poly1305"):
                 if self.found.suite is None:
                     return None, "the ServerHello, which names the cipher suite, is not in the capture"
-                return (
-                    None,
-                    f"{called(self.found.suite, SUITES)} is not opened here, only suites with AES-GCM and ChaCha20-Poly1305 are",
-                )
+                name = called(self.found.suite, SUITES)
+                return None, f"{name} is not opened here, only suites with AES-GCM and ChaCha20-Poly1305 are"
             secret = self.secrets.get(label)
             if secret is None:
                 return None, f"the key log has no {label} of this connection"
@@ -189,13 +187,8 @@ class _Side:
         if kind == ALERT and len(text) == 2:
             return f"{called(text[0], ALERT_LEVELS, 1)} alert: {called(text[1], ALERTS, 1)}"
         if kind != HANDSHAKE:
-            return (
-                "application data"
-                if kind == APPLICATION_DATA
-                else "an alert that is not one"
-                if kind == ALERT
-                else f"type {kind}"
-            )
+            others = {APPLICATION_DATA: "application data", ALERT: "an alert that is not one"}
+            return others.get(kind, f"type {kind}")
         names, data, begun = [], self.pending + text, "end of " if self.pending else ""
         while len(data) >= 4:
             size, name = 4 + int.from_bytes(data[1:4], "big"), called(data[0], HANDSHAKES, 1)

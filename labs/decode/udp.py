@@ -1,17 +1,19 @@
-"""UDP, RFC 768: two ports, a length, a checksum.  Built in the chapter on UDP."""
+"""UDP, RFC 768: two ports, a length, a checksum.  Chapter 08-introduction-to-protocols compares it with TCP."""
 
 from struct import unpack_from
 
 from labs.decode.checksum import transport_verdict
 from labs.decode.fields import DecodeError, Field, Layer
-from labs.decode.reading import EPHEMERAL, need, port_meaning
+from labs.decode.headers import Headers
+from labs.decode.protocol import Decoded, Protocol
+from labs.decode.reading import EPHEMERAL, amount, need, port_meaning
 
-__all__ = ["decode"]
+__all__ = ["PROTOCOLS", "decode", "words"]
 
 SEE = "RFC 768, Format"
 
 
-def decode(raw, at, end, below=()):
+def decode(raw: bytes, at: int, end: int, below: tuple[Layer, ...] = ()) -> Decoded:
     """The 8 bytes of a UDP header; the data ends where Length says."""
     need(at, end, 8, "a UDP header")
     sport, dport, length, checksum = unpack_from("!HHHH", raw, at)
@@ -30,4 +32,12 @@ def decode(raw, at, end, below=()):
         Field("Length", length, str(length), f"header of 8 bytes and {length - 8} of data", at + 4, 2, SEE),
         Field("Checksum", checksum, f"0x{checksum:04x}", meaning, at + 6, 2, SEE, varies=True),
     )
-    return Layer("UDP", 4, fields, at, 8, stop - at), "Data", at + 8, stop
+    return Layer("UDP", 4, fields, at, 8, stop - at), "Application", at + 8, stop
+
+
+def words(frame: Headers, past: dict | None = None, window: bool = False) -> tuple[str]:
+    """How much it carries."""
+    return ("header cut off" if frame.sport is None else amount(frame.payload_length),)
+
+
+PROTOCOLS = (Protocol("UDP", 4, decode, noun="UDP datagram", words=words, by_port=True),)

@@ -1,4 +1,4 @@
-"""On the links "relay" and "loopback": run a recorded cell for real, as far as that goes, and say if it did what was recorded.
+"""On the link "relay": run a recorded cell for real, as far as that goes, and say if it did what was recorded.
 
 A chapter begins live.  The first cell that needs a wire or a kernel of its own (NotOnThisLink), or shows something else than when
 it was recorded, ends that: from there on the chapter is played from its recording, with the values that belong to it, until the
@@ -6,9 +6,12 @@ set-up cell runs again.  Two half-true worlds in one notebook would be worse tha
 """
 
 import ast
+from typing import Any
 
-from labs.lessons.record_values import decode, is_capture
+from labs.lessons.not_here import NotHere
+from labs.lessons.record_values import Files, decode, is_capture
 from labs.lessons.relay_capture import Misfit, overlay
+from labs.lessons.store import as_python
 
 __all__ = ["Attempt"]
 
@@ -16,39 +19,36 @@ CLOCK = 10**15, 10**20  # a whole number between these is a time in nanoseconds
 
 
 class Attempt:
-    """Live as long as all goes well; one for each run of a chapter's set-up cell."""
+    """The live part of a chapter; one for each run of its set-up cell."""
 
-    def __init__(self, shell, files):
-        self.shell, self.files, self.going, self.done = shell, files, True, []
+    def __init__(self, shell: Any, files: Files):
+        self.shell, self.files = shell, files
+        self.done = []  # (cell, {name: its live value}) of each cell that went well
         self.captures = {}  # file → the recorded capture with live bytes
 
-    def play(self, source, cell):
-        """Run the cell.  True if it went as recorded: its outputs are shown, and captures have the learner's own bytes."""
-        if not self.going:
-            return False
+    def run(self, source: str, cell: dict) -> None:
+        """Run the cell and show its outputs, as recorded; captures have the learner's own bytes.
+
+        Where it cannot be run here or does something else, raises what kept it from that, and shows nothing.
+        """
         from IPython.utils.capture import capture_output
 
         names = self.shell.user_ns
-        try:
-            with capture_output() as shown:
-                self._run(source)
-            if _texts_shown(shown) != _texts_recorded(cell["outputs"]):
-                raise Misfit("another output than in the recording")
-            values = {name: self._merge(record, names.get(name)) for name, record in cell["restore"].items()}
-        except Exception:  # whatever it was, the recording goes on from here
-            self.end()
-            return False
+        with capture_output() as shown:
+            self._run(source)
+        said = {name: text for name, text in (("stdout", shown.stdout), ("stderr", shown.stderr)) if text}
+        if (said, [output.data for output in shown.outputs]) != _texts(cell["outputs"]):
+            raise Misfit("it shows something else than when it was recorded")
+        values = {name: self._merge(record, names.get(name)) for name, record in cell["restore"].items()}
         names.update(values)
-        here = {name: names[name] for name in (*values, *cell["live"]) if name in names}
-        self.done.append((cell, here))
+        self.done.append((cell, {name: names[name] for name in (*values, *cell["live"]) if name in names}))
         shown.show()
-        return True
 
     def _run(self, source):
         """As IPython runs a cell: the value of a last line that is an expression is shown."""
         from IPython.display import display
 
-        code = self.shell.transform_cell(source)
+        code = as_python(source)
         file, tree = self.shell.compile.cache(code), ast.parse(code)
         last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
         exec(self.shell.compile(tree, file, "exec"), self.shell.user_ns)
@@ -57,32 +57,31 @@ class Attempt:
             if value is not None:
                 display(value)
 
-    def end(self):
-        """Live no more: close the networks, and give the names the values that belong to the recording."""
-        from labs.lessons.replay import NotHere
+    def end(self, why: str) -> set[str]:
+        """Live no more: close the networks, give the names the values that belong to the recording, and return those names."""
         from labs.network.relay import RUNNING
 
-        self.going = False
         for relay in list(RUNNING):
             relay.close()
-        names = self.shell.user_ns
+        names, given = self.shell.user_ns, set()
         for cell, here in self.done:
             for name, value in here.items():
                 if names.get(name) is value:  # not bound anew since
-                    names[name] = decode(cell["restore"][name], self.files) if name in cell["restore"] else NotHere(name)
+                    recorded = name in cell["restore"]
+                    names[name] = decode(cell["restore"][name], self.files) if recorded else NotHere(name, why)
+                    given.add(name)
+        return given
 
     def _merge(self, record, live):
         """What a name is worth after a cell that went well: live, but times are those of the frames.  Raises Misfit."""
         match record:
             case {"capture": file}:
                 if not is_capture(live):
-                    raise Misfit("no capture where there was one")
+                    raise Misfit("it leaves no capture where there was one")
                 self.captures[file] = overlay(decode(record, self.files), live)
                 return self.captures[file]
-            case {"frame": [str() as file, int() as index]}:
-                if file not in self.captures:
-                    raise Misfit("a frame of a capture that is not live")
-                return self.captures[file][index]
+            case {"frame": _}:
+                raise Misfit("it keeps a frame of a capture")
             case list() if isinstance(live, list) and len(live) == len(record):
                 merged = [self._merge(*pair) for pair in zip(record, live)]
                 return live if _same(merged, live) else merged
@@ -103,7 +102,7 @@ class Attempt:
                     return record
         value = decode(record, self.files)
         if type(value) is not type(live) or isinstance(value, (bool, int)) and value != live:
-            raise Misfit(f"expected {value!r} as in the recording, got {live!r}")
+            raise Misfit(f"it leaves {live!r} where the recording has {value!r}")
         return live if value == live else value
 
 
@@ -112,20 +111,10 @@ def _same(some, others):
     return all(one is other for one, other in zip(some, others))
 
 
-def _texts_shown(shown):
-    texts = {"stdout": [shown.stdout] if shown.stdout else [], "stderr": [shown.stderr] if shown.stderr else []}
-    for output in shown.outputs:
-        for kind, text in output.data.items():
-            texts.setdefault(kind, []).append(text)
-    return {kind: found for kind, found in texts.items() if found}
-
-
-def _texts_recorded(outputs):
-    texts = {}
+def _texts(outputs):
+    """What a cell showed: ({stream: text}, [texts of one display, …])."""
+    said = {}
     for output in outputs:
         if output["output_type"] == "stream":
-            texts[output["name"]] = [texts.get(output["name"], [""])[0] + output["text"]]
-        else:
-            for kind, text in output["data"].items():
-                texts.setdefault(kind, []).append(text)
-    return texts
+            said[output["name"]] = said.get(output["name"], "") + output["text"]
+    return said, [output["data"] for output in outputs if output["output_type"] != "stream"]

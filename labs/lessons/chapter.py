@@ -3,7 +3,7 @@
 import difflib
 import os
 
-from labs.lessons.link import SHOWS, decide
+from labs.network import links
 
 __all__ = ["CHAPTERS", "chapter"]
 
@@ -36,7 +36,7 @@ CHAPTERS = (
 )
 
 
-def chapter(slug):
+def chapter(slug: str) -> None:
     """Begin a chapter: decide its link, arm the recording machinery if it is needed, print one line.
 
     The line reads "24-tcp-connection · link: tap · …"; the tests mask what stands behind "link:", because it is the one
@@ -45,16 +45,14 @@ def chapter(slug):
     if slug not in CHAPTERS:
         near = difflib.get_close_matches(str(slug), CHAPTERS, n=1, cutoff=0.4)
         raise ValueError(f"no chapter is called {slug!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
-    link = decide()
+    link = links.named(links.choose())
     from labs.lessons import replay  # late: most that import labs need none of it
 
-    replay.end(slug)  # of an earlier run of this cell
-    shows = SHOWS.get(link, "")
-    if link in ("loopback", "relay", "recording"):
-        if not replay.begin(slug, live=link != "recording") and link == "recording":
-            shows = "no live network here, and no recording of this chapter"
-    elif os.environ.get("LABS_RECORD"):
+    shows = link.shows
+    if not replay.begin(slug, link.whole, link.live) and not link.live:
+        shows = "no live network here, and no recording of this chapter"
+    if link.whole and os.environ.get("LABS_RECORD"):
         from labs.lessons import recorder
 
-        recorder.begin(slug, link, os.environ["LABS_RECORD"])
-    print(f"{slug} · link: {link} · {shows}")
+        recorder.begin(slug, link.name, os.environ["LABS_RECORD"])
+    print(f"{slug} · link: {link.name} · {shows}")

@@ -4,10 +4,14 @@ A cell is live when the code that runs *in the cell* starts a network, or loads 
 that cannot be written down (a host, a socket, a thread).  Code that the cell only defines does not count; but a function
 that mentions live names is tainted, and a cell that loads it is live.  Where reading cannot tell, the answer is "live":
 too much is recorded then, which shows as an honest mark, while too little would show another machine's truth as this one's.
+
+What belongs to which scope is asked of Python itself (symtable).
 """
 
 import ast
 import re
+import symtable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 __all__ = ["DEFINING", "STARTERS", "Code", "Tracker", "read"]
@@ -19,177 +23,126 @@ STARTERS = {"network", "program"}  # the names of `labs` that start something li
 
 @dataclass
 class Code:
-    """What a piece of code does with names when it runs.  `defines` holds what runs only when somebody calls it."""
+    """What a piece of code does with the notebook's names when it runs.  `defines` holds what runs only when it is called."""
 
-    loads: set = field(default_factory=set)
-    stores: set = field(default_factory=set)
-    deletes: set = field(default_factory=set)
-    imports: set = field(default_factory=set)  # names that import statements bind
-    attributes: set = field(default_factory=set)  # (name, attribute) for every `name.attribute`
-    starters: set = field(default_factory=set)  # names that `from labs import network` binds
-    aliases: set = field(default_factory=set)  # names that `import labs as …` binds
-    defines: dict = field(default_factory=dict)  # name → Code of the body, its own local names taken out
-    needs: dict = field(default_factory=dict)  # name → names that its decorators, defaults or bases load
-    globals: set = field(default_factory=set)
-    top: set = field(default_factory=set)  # names bound by an import, def or class that is a statement of the cell itself
+    loads: set[str] = field(default_factory=set)
+    stores: set[str] = field(default_factory=set)
+    imports: set[str] = field(default_factory=set)  # names that import statements bind
+    starts: set[tuple[str, str]] = field(default_factory=set)  # ("labs", "network") for every `labs.network`, whatever labs is
+    starters: set[str] = field(default_factory=set)  # names that `from labs import network` binds
+    aliases: set[str] = field(default_factory=set)  # names that `import labs as …` binds
+    defines: dict[str, "Code"] = field(default_factory=dict)  # name → what it does when called
+    needs: dict[str, set[str]] = field(default_factory=dict)  # name → what its decorators, defaults, bases and class body load
+    top: set[str] = field(default_factory=set)  # names bound by an import, def or class that is a statement of the cell itself
 
-    def bound(self):
+    def bound(self) -> set[str]:
         return self.stores | self.imports | set(self.defines)
 
-    def free(self):
+    def free(self) -> set[str]:
         """Every name that the code and what it defines reach for."""
-        return self.loads.union(*(code.free() for code in self.defines.values()))
-
-    def all_attributes(self):
-        return self.attributes.union(*(code.all_attributes() for code in self.defines.values()))
+        return self.loads.union(*(code.loads for code in self.defines.values()))
 
 
-def read(source):
+def read(source: str) -> Code:
     """The `Code` of a cell (Python; IPython's own syntax already translated).  Raises SyntaxError."""
-    reader = _Reader()
-    for statement in ast.parse(source).body:
-        before = reader.code.stores.copy()
-        reader.visit(statement)
-        if isinstance(statement, DEFINING):
-            part = _Reader()
-            part.visit(statement)
-            reader.code.top |= part.code.bound() - before
-        else:
-            reader.code.top -= reader.code.stores - before
-    return reader.code
+    code, tree = Code(), ast.parse(source)
+    for statement in tree.body:
+        bound = {name.id for name in ast.walk(statement) if isinstance(name, ast.Name) and isinstance(name.ctx, ast.Store)}
+        if isinstance(statement, (ast.Import, ast.ImportFrom)):
+            bound = {alias.asname or alias.name.partition(".")[0] for alias in statement.names}
+        elif isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            bound = {statement.name}
+        (code.top.update if isinstance(statement, DEFINING) else code.top.difference_update)(bound)
+    _note(_Now(code).visit(tree), code)
+    code.stores -= set(code.defines)
+    return code
 
 
-class _Reader(ast.NodeVisitor):
-    def __init__(self):
-        self.code = Code()
+class _Now(ast.NodeTransformer):
+    """Leaves what runs at once: the bodies of functions are taken out, and noted as what the cell defines."""
 
-    def visit_Name(self, node):
-        if isinstance(node.ctx, ast.Store):
-            self.code.stores.add(node.id)
-        else:
-            self.code.loads.add(node.id)
-        if isinstance(node.ctx, ast.Del):
-            self.code.deletes.add(node.id)
-
-    def visit_AugAssign(self, node):
-        if isinstance(node.target, ast.Name):  # n += 1 reads n first
-            self.code.loads.add(node.target.id)
-        self.generic_visit(node)
-
-    def visit_Attribute(self, node):
-        if isinstance(node.value, ast.Name):
-            self.code.attributes.add((node.value.id, node.attr))
-        self.visit(node.value)
-
-    def visit_Call(self, node):
-        """`%timeit client.connect(…)` reaches Python as a call with the code in a text: every word in it may be a name."""
-        if isinstance(node.func, ast.Attribute) and node.func.attr in MAGIC:
-            text = " ".join(arg.value for arg in node.args if isinstance(arg, ast.Constant) and isinstance(arg.value, str))
-            self.code.loads.update(re.findall(r"[^\W\d]\w*", text))
-            self.code.attributes.update(re.findall(r"([^\W\d]\w*)\.([^\W\d]\w*)", text))
-        self.generic_visit(node)
-
-    def visit_Global(self, node):
-        self.code.globals.update(node.names)
-
-    def visit_Import(self, node):
-        for alias in node.names:
-            name = alias.asname or alias.name.partition(".")[0]
-            self.code.imports.add(name)
-            if alias.name == "labs" or (alias.name.startswith("labs.") and not alias.asname):
-                self.code.aliases.add(name)
-            elif alias.name.startswith("labs.") and alias.name.split(".")[1] in STARTERS:
-                self.code.starters.add(name)
-
-    def visit_ImportFrom(self, node):
-        module = (node.module or "").split(".")
-        for alias in node.names:
-            name = alias.asname or alias.name
-            self.code.imports.add(name)
-            if module[0] == "labs" and (module[1:] or [alias.name])[0] in STARTERS:
-                self.code.starters.add(name)
-
-    def visit_ExceptHandler(self, node):
-        if node.name:  # unbound again when the handler ends
-            self.code.stores.add(node.name)
-        self.generic_visit(node)
-
-    def visit_MatchAs(self, node):
-        if node.name:
-            self.code.stores.add(node.name)
-        self.generic_visit(node)
-
-    visit_MatchStar = visit_MatchAs
-
-    def visit_MatchMapping(self, node):
-        if node.rest:
-            self.code.stores.add(node.rest)
-        self.generic_visit(node)
+    def __init__(self, code):
+        self.code, self.in_class = code, False
 
     def visit_FunctionDef(self, node):
-        runs_now = node.decorator_list + node.args.defaults + [default for default in node.args.kw_defaults if default]
-        self._define(node.name, runs_now, node.body, _parameters(node.args))
+        whole, node.body = ast.unparse(node), [ast.Pass()]
+        return self.defined(node.name, whole, node)
 
     visit_AsyncFunctionDef = visit_FunctionDef
 
     def visit_ClassDef(self, node):
         """A class body runs at once; the methods in it do not."""
-        body = self._aside(node.body)
-        self._define(node.name, node.decorator_list + node.bases + [word.value for word in node.keywords], node.body, set())
-        local = body.bound()
-        self.code.loads |= body.loads - local
-        self.code.needs[node.name] |= body.loads - local
-        self.code.attributes |= body.attributes
+        whole, outer, self.in_class = ast.unparse(node), self.in_class, True
+        self.generic_visit(node)
+        self.in_class = outer
+        return self.defined(node.name, whole, node)
 
     def visit_Assign(self, node):
         """`f = lambda …` defines; any other lambda is handed to somebody who may call it now."""
         if isinstance(node.value, ast.Lambda) and all(isinstance(target, ast.Name) for target in node.targets):
+            whole, node.value.body = ast.unparse(node.value), ast.Constant(None)
             for target in node.targets:
-                self._define(target.id, node.value.args.defaults, [node.value.body], _parameters(node.value.args))
-        else:
-            self.generic_visit(node)
+                self.defined(target.id, whole, node.value)
+        return node
 
-    def visit_Lambda(self, node):
-        for default in node.args.defaults + [default for default in node.args.kw_defaults if default]:
-            self.visit(default)
-        self._merge(self._aside([node.body]), _parameters(node.args))
+    def defined(self, name, whole, emptied):
+        if not self.in_class:
+            self.code.defines[name] = _note(ast.parse(whole), Code())
+            self.code.needs[name] = _note(emptied, Code()).loads
+        return emptied
+
+
+def _note(tree, code):
+    """Put what a tree loads, binds and starts into `code`, all its inner scopes included."""
+    table = symtable.symtable(ast.unparse(_Generators().visit(tree)), "cell", "exec")
+    for symbol in table.get_symbols():
+        if symbol.is_referenced():
+            code.loads.add(symbol.get_name())
+        if symbol.is_imported():
+            code.imports.add(symbol.get_name())
+        elif symbol.is_assigned():
+            code.stores.add(symbol.get_name())
+    code.loads |= _from_outside(table)
+    for node in ast.walk(tree):
+        match node:
+            case ast.Name(id=name, ctx=ast.Del()) | ast.AugAssign(target=ast.Name(id=name)) if name in code.stores:
+                code.loads.add(name)  # n += 1 reads n first
+            case ast.Attribute(value=ast.Name(id=name), attr=attribute) if attribute in STARTERS:
+                code.starts.add((name, attribute))
+            case ast.Call(func=ast.Attribute(attr=called), args=arguments) if called in MAGIC:
+                # `%timeit client.connect(…)` has the code in a text: every word in it may be a name.
+                text = " ".join(str(arg.value) for arg in arguments if isinstance(arg, ast.Constant))
+                code.loads.update(re.findall(r"[^\W\d]\w*", text))
+                code.starts.update(re.findall(rf"([^\W\d]\w*)\.({'|'.join(STARTERS)})\b", text))
+            case ast.Import(names=names):
+                for alias in names:
+                    name, module = alias.asname or alias.name.partition(".")[0], alias.name.split(".")
+                    if alias.name == "labs" or (module[0] == "labs" and not alias.asname):
+                        code.aliases.add(name)
+                    elif module[0] == "labs" and module[1] in STARTERS:
+                        code.starters.add(name)
+            case ast.ImportFrom(module=module, names=names) if (module or "").split(".")[0] == "labs":
+                inside = module.split(".")[1:]
+                code.starters |= {alias.asname or alias.name for alias in names if (inside or [alias.name])[0] in STARTERS}
+    return code
+
+
+class _Generators(ast.NodeTransformer):
+    """Since Python 3.12 the variable of a comprehension counts as a name of the code round it (PEP 709); a generator's not."""
 
     def visit_ListComp(self, node):
-        code = self._aside(list(ast.iter_child_nodes(node)))
-        local = {name.id for part in node.generators for name in ast.walk(part.target) if isinstance(name, ast.Name)}
-        self._merge(code, local)
-        self.code.stores |= code.stores - local  # a walrus in a comprehension binds outside of it
+        element = node.elt if hasattr(node, "elt") else ast.Tuple([node.key, node.value], ast.Load())
+        return self.generic_visit(ast.GeneratorExp(element, node.generators))
 
-    visit_SetComp = visit_DictComp = visit_GeneratorExp = visit_ListComp
-
-    def _aside(self, nodes):
-        reader = _Reader()
-        for node in nodes:
-            reader.visit(node)
-        return reader.code
-
-    def _merge(self, code, local):
-        self.code.loads |= code.loads - local
-        self.code.attributes |= {pair for pair in code.attributes if pair[0] not in local}
-        self.code.defines.update(code.defines)
-
-    def _define(self, name, runs_now, body, parameters):
-        now = self._aside(runs_now)
-        self.code.loads |= now.loads
-        self.code.attributes |= now.attributes
-        self.code.needs[name] = set(now.loads)
-        code = self._aside(body)
-        local = (parameters | code.bound()) - code.globals
-        self.code.defines[name] = Code(
-            loads=code.free() - local,
-            attributes={pair for pair in code.all_attributes() if pair[0] not in local},
-            starters=code.starters,
-        )
+    visit_SetComp = visit_DictComp = visit_ListComp
 
 
-def _parameters(args):
-    every = args.posonlyargs + args.args + args.kwonlyargs + [args.vararg, args.kwarg]
-    return {arg.arg for arg in every if arg}
+def _from_outside(table):
+    """The names of the notebook that the scopes inside this one reach for."""
+    found = set()
+    for scope in table.get_children():
+        found |= {symbol.get_name() for symbol in scope.get_symbols() if symbol.is_global()} | _from_outside(scope)
+    return found
 
 
 class Tracker:
@@ -201,37 +154,27 @@ class Tracker:
         self.aliases = {"labs"}
         self.starters = set()
 
-    def reaches(self, code):
-        """The names that running `code` may load: its own, and those of the notebook's functions among them."""
-        found, todo = set(), set(code.loads)
+    def reaches(self, code: Code) -> set[str]:
+        """The names that running `code` may load: its own, and those of the functions among them, which it may call."""
+        found, todo, known = set(), set(code.loads), {**self.defined, **code.defines}
         while todo:
             name = todo.pop()
             found.add(name)
-            if name in self.defined:
-                todo |= self.defined[name].free() - found
+            if name in known:
+                todo |= known[name].loads - found
         return found
 
-    def why(self, code):
+    def why(self, code: Code) -> list[str]:
         """The names that make `code` live, in order; empty when it is not."""
-        # Functions that this very cell defines count as well: it may call them.
-        reached = self.reaches(code)
-        bodies = []
-        for name in list(reached):
-            if name in code.defines:
-                bodies.append(code.defines[name])
-                reached |= self.reaches(code.defines[name])
-        bodies += [self.defined[name] for name in reached if name in self.defined]
+        reached, known = self.reaches(code), {**self.defined, **code.defines}
         reasons = reached & (self.live | self.starters | code.starters)
-        for part in [code, *bodies]:
-            reasons |= {f"{name}.{attribute}" for name, attribute in part.attributes if self._starts(name, attribute, code)}
+        for part in (code, *(known[name] for name in reached & set(known))):
             reasons |= part.starters
+            reasons |= {f"{name}.{starter}" for name, starter in part.starts if name in self.aliases | code.aliases}
         return sorted(reasons)
 
-    def _starts(self, name, attribute, code):
-        return attribute in STARTERS and name in self.aliases | code.aliases
-
-    def after(self, code, live=(), bound=()):
-        """Note what a cell has bound.  `live`: names it bound to something live; `bound`: all others."""
+    def after(self, code: Code, live: Iterable[str] = (), bound: Iterable[str] = ()) -> None:
+        """Note what a cell has bound.  `live`: names it bound to something live; `bound`: others than its code shows."""
         for name in code.bound() | set(bound):
             self.live.discard(name)
             self.defined.pop(name, None)

@@ -1,11 +1,13 @@
 """Guess first, look second.  A guess that was written down is what makes the answer stick; leaving it out blocks nothing."""
 
+from typing import Any
+
 from labs.lessons.say import say
 
 __all__ = ["predict"]
 
 
-def predict(question, guess, answer, why="", within=0):
+def predict(question: str, guess: Any, answer: Any, why: str = "", within: float = 0) -> None:
     """Print the question, the guess and the answer.
 
     `guess` is None (or "" or ...) when the learner made none.  `within` is the share of the answer by which a number may
@@ -15,11 +17,12 @@ def predict(question, guess, answer, why="", within=0):
     say("?", question)
     shown = _shown(answer)
     if guess is None or guess is ... or (isinstance(guess, str) and not guess.strip()):
-        say(" ", f"no guess yet · answer: {shown}")
+        verdict = f"no guess yet · answer: {shown}"
     elif _matches(guess, answer, within):
-        say(" ", f"your guess: {_shown(guess)} ✓" + ("" if _shown(guess) == shown else f" · answer: {shown}"))
+        verdict = f"your guess: {_shown(guess)} ✓" + ("" if _shown(guess) == shown else f" · answer: {shown}")
     else:
-        say(" ", f"your guess: {_shown(guess)} ✗ · answer: {shown}")
+        verdict = f"your guess: {_shown(guess)} ✗ · answer: {shown}"
+    say(" ", verdict, rests=True)
     if why:
         say(" ", why)
 

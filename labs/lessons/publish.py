@@ -11,6 +11,7 @@ address and the set-up cell says what to do instead.  `python -m labs publish --
 import json
 import re
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 
 from labs.lessons import store
@@ -44,7 +45,7 @@ make lab
 """
 
 
-def main(arguments, root=None, say=print):
+def main(arguments: list[str], root: str | Path | None = None, say: Callable[[str], None] = print) -> int:
     """The command.  Returns the exit status: 0, 1 if something is out of step, 2 for words that it does not know."""
     root = Path(root or store.PACKAGE.parent)
     if not (root / "notebooks").is_dir():
@@ -71,20 +72,20 @@ def main(arguments, root=None, say=print):
     return 0
 
 
-def address(root=None):
+def address(root: str | Path | None = None) -> str:
     """OWNER/REPO as pyproject.toml has it, or "" while the course has no public address."""
     text = (Path(root or store.PACKAGE.parent) / "pyproject.toml").read_text(encoding="utf-8")
     url = tomllib.loads(text)["project"].get("urls", {}).get("Repository", "")
     return url.removeprefix("https://github.com/")
 
 
-def setup(slug, repository):
+def setup(slug: str, repository: str) -> str:
     """The source of a chapter's set-up cell."""
     otherwise = FETCH.format(repository=repository) if repository else NO_ADDRESS
     return SETUP.format(slug=slug, otherwise=otherwise)
 
 
-def stamped(root, repository):
+def stamped(root: Path, repository: str) -> dict[Path, str]:
     """{path: its text with the address}, of every file that carries it.  repository: "OWNER/REPO", or "" for none."""
     found = {root / "pyproject.toml": _project, root / "README.md": _readme}
     found |= dict.fromkeys(sorted((root / "notebooks").glob("[0-9]*.ipynb")), _notebook)
@@ -121,7 +122,7 @@ def _notebook(path, text, repository):
     return json.dumps(notebook, indent=1, ensure_ascii=False, sort_keys=False) + "\n"
 
 
-def badges(slug, repository):
+def badges(slug: str, repository: str) -> str:
     """Two pictures that open a chapter in Colab and on Binder, as Markdown."""
     colab = f"{COLAB}/github/{repository}/blob/main/notebooks/{slug}.ipynb"
     binder = f"{BINDER}/v2/gh/{repository}/main?urlpath=lab/tree/notebooks/{slug}.ipynb"

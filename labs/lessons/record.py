@@ -5,16 +5,18 @@ read back is refused, with the cell and what to do, and the files stay as they w
 """
 
 import os
-import shutil
 import tempfile
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from labs.lessons import store
 from labs.lessons.chapter import CHAPTERS
 
-__all__ = ["Refused", "main", "record", "record_one", "tidy"]
+__all__ = ["Refused", "main", "record", "record_one", "run", "tidy"]
 
 TEXT = {"text/plain", "text/markdown"}  # what a replay can show again
+WIDGET = "application/vnd.jupyter.widget"  # begins the kinds of output that live with their kernel; a saved page cannot show them
 CELL_TIMEOUT = 60  # seconds; chapters keep a cell under 4, a busy machine may need more
 KEPT_METADATA = ("tags", "jupyter", "slideshow", "editable", "deletable")
 
@@ -23,7 +25,7 @@ class Refused(Exception):
     """The notebook cannot be recorded as it is; the message says which cell, why, and what to do."""
 
 
-def main(arguments):
+def main(arguments: list[str]) -> int:
     """The command: slugs, or none for every notebook.  Returns the exit status."""
     unknown = [slug for slug in arguments if slug not in CHAPTERS]
     if unknown:
@@ -32,7 +34,9 @@ def main(arguments):
     return 0 if record(arguments) else 1
 
 
-def record(slugs=(), notebooks=None, data=None, say=print):
+def record(
+    slugs: Iterable[str] = (), notebooks: Path | None = None, data: Path | None = None, say: Callable[[str], None] = print
+) -> bool:
     """Record the chapters named, or all that have a notebook; `say` gets one line for each.  True when all went well."""
     notebooks = Path(notebooks or store.notebooks_dir())
     paths = [notebooks / f"{slug}.ipynb" for slug in slugs] or sorted(notebooks.glob("[0-9]*.ipynb"))
@@ -49,7 +53,7 @@ def record(slugs=(), notebooks=None, data=None, say=print):
     return good
 
 
-def record_one(path, data=None):
+def record_one(path: str | Path, data: str | Path | None = None) -> str:
     """Run one notebook and save it with its recording.  Returns what was recorded, as text; raises Refused."""
     try:
         import nbformat
@@ -67,8 +71,8 @@ def record_one(path, data=None):
         recording = store.read(Path(scratch) / path.stem)
         if recording is None:
             raise Refused(f'the set-up cell did not begin the chapter: expected labs.chapter("{path.stem}")')
-        cells = _check(notebook, recording)
-        _merge(recording, cells)
+        cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+        _complete(recording, cells)
         store.write(Path(scratch) / path.stem, recording)
         _replace(Path(scratch) / path.stem, data / path.stem)
         _write(path, nbformat.writes(notebook))
@@ -76,9 +80,35 @@ def record_one(path, data=None):
     return f"{len(cells)} code cells, {len(recording['cells'])} of them live, {captures} captures"
 
 
-def _run(notebook, folder, scratch):
-    """Execute every cell in a fresh kernel; the notebook object takes the outputs."""
+def run(notebook: Any, folder: str | Path, environment: Mapping[str, str], timeout: float = CELL_TIMEOUT, **how: Any) -> None:
+    """Execute every cell in a fresh kernel, which has this `labs`; the notebook object takes the outputs.
+
+    environment: the kernel's; timeout: seconds for a cell; how: more for nbclient's NotebookClient (allow_errors=True, say).
+    Raises as nbclient does; DeadKernelError has the kernel's last words.
+    """
     from nbclient import NotebookClient
+    from nbclient.exceptions import DeadKernelError
+
+    python_path = os.pathsep.join([str(store.PACKAGE.parent), *filter(None, [environment.get("PYTHONPATH")])])
+    how = {"kernel_name": "python3", "record_timing": False, "coalesce_streams": True, "timeout": timeout, **how}
+    for may_try_again in (True, False):
+        client = NotebookClient(notebook, resources={"metadata": {"path": str(folder)}}, **how)
+        with tempfile.TemporaryFile("w+", errors="replace") as errors:  # what the kernel says to nobody in particular
+            try:
+                client.execute(env={**environment, "PYTHONPATH": python_path}, stderr=errors)
+                return
+            except DeadKernelError as error:
+                errors.seek(0)
+                raise DeadKernelError(f"{error} The kernel's last words: {errors.read()[-500:].strip()}") from None
+            except RuntimeError as error:
+                # jupyter_client chooses a kernel's ports and lets them go; somebody may be faster, and the kernel ends.
+                never_up = any(words in str(error) for words in ("Kernel didn't respond in", "before replying to kernel_info"))
+                if not (may_try_again and never_up):
+                    raise
+
+
+def _run(notebook, folder, scratch):
+    """Execute every cell on tap, with the recorder in the kernel."""
     from nbclient.exceptions import CellControlSignal, DeadKernelError
 
     for cell in notebook.cells:
@@ -86,25 +116,10 @@ def _run(notebook, folder, scratch):
             cell.outputs, cell.execution_count = [], None
             if not cell.source.strip():
                 raise Refused("A code cell is empty: remove it.")
-    # The kernel must import this labs, whichever one is installed beside it.
-    python_path = os.pathsep.join([str(store.PACKAGE.parent), *filter(None, [os.environ.get("PYTHONPATH")])])
-    environment = {**os.environ, "LABS_LINK": "tap", "LABS_RECORD": str(scratch), "PYTHONPATH": python_path}
-    client = NotebookClient(
-        notebook,
-        timeout=CELL_TIMEOUT,
-        kernel_name="python3",
-        resources={"metadata": {"path": str(folder)}},
-        record_timing=False,
-        coalesce_streams=True,
-    )
-    with tempfile.TemporaryFile("w+", errors="replace") as errors:  # what the kernel says to nobody in particular
-        try:
-            client.execute(env=environment, stderr=errors)
-        except DeadKernelError as error:
-            errors.seek(0)
-            raise Refused(f"{_where(notebook, error)}. The kernel's last words: {errors.read()[-500:].strip()}") from None
-        except (CellControlSignal, TimeoutError) as error:
-            raise Refused(_where(notebook, error)) from None
+    try:
+        run(notebook, folder, {**os.environ, "LABS_LINK": "tap", "LABS_RECORD": str(scratch)})
+    except (CellControlSignal, DeadKernelError, TimeoutError) as error:
+        raise Refused(_where(notebook, error)) from None
 
 
 def _where(notebook, error):
@@ -117,7 +132,7 @@ def _where(notebook, error):
             if output.output_type == "error":
                 return f"{_name(cell)} raised {output.ename}: {output.evalue}"
     last = f"{_name(ran[-1])} was the last to run" if ran else "no cell ran"
-    return f"{last}; then: {type(error).__name__}: {str(error).strip().splitlines()[0]}"
+    return f"{last}; then: {type(error).__name__}: {' '.join(str(error).split())}"
 
 
 def _name(cell):
@@ -125,70 +140,32 @@ def _name(cell):
     return f"cell [{cell.execution_count}] {first.strip()[:60]!r}"
 
 
-def _check(notebook, recording):
-    """The code cells, as [(cell, why it is live)]; raises Refused for what a recording cannot hold."""
-    if recording["problems"]:
-        raise Refused("; ".join(recording["problems"]))
-    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    for number, cell in enumerate(cells, 1):
-        if cell.execution_count != number:
-            raise Refused(f"{_name(cell)} should have count {number}: every code cell runs once, in order")
-        streams = [output.name for output in cell.outputs if output.output_type == "stream"]
-        if len(streams) != len(set(streams)) and _adjacent(cell.outputs):
-            raise Refused(f"{_name(cell)}: stream outputs are not coalesced; flush once, at the cell's end")
-        for output in cell.outputs:
-            if output.output_type == "error":
-                raise Refused(f"{_name(cell)} saved a traceback: catch the error and print what matters of it")
-            if any("widget" in kind for kind in output.get("data", ())):
-                raise Refused(f"{_name(cell)} shows a widget; a saved page cannot")
-    # The set-up cell ran before the hooks were in place; every later one is in `seen`.
-    seen = {}
-    for key, why in recording["seen"]:
-        seen.setdefault(key, []).append(why)
-    marked = []
-    for cell in cells:
-        reasons = seen.get(store.cell_key(cell.source))
-        why = reasons.pop(0) if reasons else []
-        if any(bool(other) != bool(why) for other in reasons or ()):
-            raise Refused(f"{_name(cell)} stands in the notebook twice, once live and once not: make the sources differ")
-        if why:
-            for output in cell.outputs:
-                extra = set(output.get("data", ())) - TEXT
-                if extra:
-                    what = "an image" if any(kind.startswith("image/") for kind in extra) else ", ".join(sorted(extra))
-                    raise Refused(
-                        f"{_name(cell)} is live (because of {', '.join(why)}) and its output holds {what}: "
-                        "split the cell: draw in the next one"
-                    )
-        marked.append((cell, why))
-    return marked
-
-
-def _adjacent(outputs):
-    """Two streams of one name with nothing between them."""
-    pairs = zip(outputs, outputs[1:])
-    return any(a.output_type == b.output_type == "stream" and a.name == b.name for a, b in pairs)
-
-
-def _merge(recording, cells):
-    """Put the outputs into the recording, cell by cell, and take out what only served the checks."""
-    live = [cell for cell, why in cells if why]
-    keys = [cell["key"] for cell in recording["cells"]]
-    if keys != [store.cell_key(cell.source) for cell in live]:
+def _complete(recording, cells):
+    """Put what the live cells showed into the recording; raises Refused for what a recording cannot hold."""
+    if problems := recording.pop("problems"):
+        raise Refused("; ".join(problems))
+    keys = [store.cell_key(cell.source) for cell in cells]
+    live = {entry["key"]: entry for entry in recording["cells"]}
+    if not live.keys() <= set(keys):
         raise Refused("the kernel and the notebook disagree about which cells ran; record again")
-    for entry, cell in zip(recording["cells"], live):
-        entry["outputs"] = []
+    for cell, key in zip(cells, keys):
+        if any(output.output_type == "error" for output in cell.outputs):
+            raise Refused(f"{_name(cell)} saved a traceback: catch the error and print what matters of it")
+        if key not in live:
+            continue
+        if keys.count(key) > 1:
+            raise Refused(f"{_name(cell)} is live and stands in the notebook twice: make the sources differ")
+        why = ", ".join(live[key].pop("why"))
         for output in cell.outputs:
-            if output.output_type == "stream":
-                entry["outputs"].append({"output_type": "stream", "name": output.name, "text": output.text})
-            else:
-                entry["outputs"].append({"output_type": "display_data", "data": dict(output.data)})
-    for key in ("seen", "problems", "format"):
-        recording.pop(key, None)
+            if extra := set(output.get("data", ())) - TEXT:
+                what = "an image" if any(kind.startswith("image/") for kind in extra) else ", ".join(sorted(extra))
+                raise Refused(f"{_name(cell)} is live (because of {why}) and shows {what}: split the cell, draw in the next one")
+            kept = dict(output) if output.output_type == "stream" else {"output_type": "display_data", "data": dict(output.data)}
+            live[key]["outputs"].append(kept)
 
 
-def tidy(notebook, slug):
-    """Take out of a notebook whatever differs between two runs of the same cells."""
+def tidy(notebook: Any, slug: str) -> None:
+    """Take out of a notebook whatever differs between two runs of the same cells, and what only a running kernel can show."""
     notebook.metadata = type(notebook.metadata)(
         kernelspec={"display_name": "Python 3", "language": "python", "name": "python3"},
         language_info={"name": "python"},
@@ -202,21 +179,24 @@ def tidy(notebook, slug):
         for key in list(cell.metadata):
             if key not in KEPT_METADATA:
                 del cell.metadata[key]
+        for output in cell.get("outputs", ()):
+            for kind in [kind for kind in output.get("data", ()) if kind.startswith(WIDGET)]:
+                del output.data[kind]
+        if "outputs" in cell:
+            cell.outputs = [output for output in cell.outputs if output.get("data", True)]
 
 
 def _replace(new, old):
-    """`new` takes the place of the folder `old`; at no time is there half of either."""
+    """`new` takes the place of the folder `old`; there is never half of either.  The old one goes with the scratch folder."""
+    aside = new.with_name("before")
     if old.exists():
-        aside = new.with_name(new.name + ".before")
         os.rename(old, aside)
-        try:
-            os.rename(new, old)
-        except OSError:
-            os.rename(aside, old)
-            raise
-        shutil.rmtree(aside)
-    else:
+    try:
         os.rename(new, old)
+    except OSError:
+        if aside.exists():
+            os.rename(aside, old)
+        raise
 
 
 def _write(path, text):

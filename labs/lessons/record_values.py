@@ -6,9 +6,9 @@ a list of allowed kinds that is short enough to read is also what makes a record
 """
 
 import importlib
-import math
 import re
 from pathlib import Path
+from typing import Any
 
 __all__ = ["OBJECTS", "Files", "Unrecordable", "decode", "encode", "fingerprint", "is_capture"]
 
@@ -25,77 +25,68 @@ CAPTURE = "labs.captures.capture:Capture"
 FRAMES = {"labs.captures.capture:CapturedFrame", "labs.captures.frame:Frame"}
 
 
+# Kinds that JSON has no word for: {kind: (what JSON can hold of it, the way back)}.
+BUILT_IN: dict[type, tuple[Any, Any]] = {
+    bytes: (bytes.hex, bytes.fromhex),
+    bytearray: (bytearray.hex, bytearray.fromhex),
+    tuple: (list, tuple),
+    set: (lambda items: sorted(items, key=repr), set),
+    frozenset: (lambda items: sorted(items, key=repr), frozenset),
+    dict: (lambda items: [[*pair] for pair in items.items()], dict),
+}
+BACK = {kind.__name__: back for kind, (_, back) in BUILT_IN.items()}
+
+
 class Unrecordable(TypeError):
     """The value cannot be written down; the message names its kind."""
 
 
-def encode(value, files, name="capture"):
+def encode(value: Any, files: Any, name: str = "capture") -> Any:
     """`value` as what json can hold; captures are saved through `files`, called `name`.  Raises Unrecordable."""
     kind = type(value)  # exact types: a subclass may hold more than its base shows
-    if value is None or kind in (bool, int, str):
+    if value is None or kind in (bool, int, float, str):
         return value
-    if kind is float:
-        return value if math.isfinite(value) else {"float": repr(value)}
-    if kind in (bytes, bytearray):
-        return {kind.__name__: value.hex()}
     if kind is list:
         return [encode(item, files, name) for item in value]
-    if kind is tuple:
-        return {"tuple": [encode(item, files, name) for item in value]}
-    if kind in (set, frozenset):
-        return {kind.__name__: sorted((encode(item, files, name) for item in value), key=repr)}
-    if kind is dict:
-        return {"dict": [[encode(key, files, name), encode(item, files, name)] for key, item in value.items()]}
+    if kind in BUILT_IN:
+        return {kind.__name__: encode(BUILT_IN[kind][0](value), files, name)}
     key = _key(kind)
     if key == CAPTURE:
         if getattr(value, "_live", None) is not None:
             raise Unrecordable("a capture that still runs cannot be written down")
         return {"capture": files.save(value, name), **_numbers(value)}
     if key in FRAMES:
-        return {"frame": files.place(value) or _frame_record(key, value)}
+        return {"frame": {"class": key, **_frame_record(value)}}
     if key in OBJECTS:
         return {"object": key, "record": encode(value.to_record(), files, name)}
     raise Unrecordable(f"a {kind.__qualname__} cannot be written down")
 
 
-def decode(record, files):
+def decode(record: Any, files: "Files") -> Any:
     """The value that `encode` wrote.  Raises ValueError where the record is not of its making."""
     if isinstance(record, list):
         return [decode(item, files) for item in record]
     if not isinstance(record, dict):
         return record
     match record:
-        case {"float": text}:
-            return float(text)
-        case {"bytes": text}:
-            return bytes.fromhex(text)
-        case {"bytearray": text}:
-            return bytearray.fromhex(text)
-        case {"tuple": items}:
-            return tuple(decode(item, files) for item in items)
-        case {"set": items}:
-            return {decode(item, files) for item in items}
-        case {"frozenset": items}:
-            return frozenset(decode(item, files) for item in items)
-        case {"dict": items}:
-            return {decode(key, files): decode(item, files) for key, item in items}
         case {"capture": file}:
             return files.load(file, record.get("numbers"))
-        case {"frame": [str() as file, int() as index]}:
-            return files.load(file)[index]
-        case {"frame": dict() as fields}:
-            return _frame(fields)
+        case {"frame": {"class": key, **fields}} if key in FRAMES:
+            return _frame(_class(key), fields)
         case {"object": key, "record": inner} if key in OBJECTS:
             return _class(key).from_record(decode(inner, files))
+    for kind in record:
+        if kind in BACK:
+            return BACK[kind](decode(record[kind], files))
     raise ValueError(f"a recording holds a kind of value that this version of labs does not know: {sorted(record)}")
 
 
-def is_capture(value):
+def is_capture(value: Any) -> bool:
     """Without loading the module of captures: where it is not loaded, nothing is one."""
     return _key(type(value)) == CAPTURE
 
 
-def fingerprint(value):
+def fingerprint(value: Any) -> str | None:
     """Something that is equal as long as a recordable value has not changed; None for what cannot be recorded."""
     try:
         return repr(encode(value, _Sizes()))
@@ -107,47 +98,36 @@ class _Sizes:
     """Stands in for Files where a capture need not be saved, only told from what it was before."""
 
     def save(self, capture, name):
-        frames = capture.frames
-        return f"{id(capture)}: {len(frames)} frames"
-
-    def place(self, frame):
-        return None
+        return f"{id(capture)}: {len(capture.frames)} frames"
 
 
 class Files:
     """The pcapng files of one chapter's recording, in one folder."""
 
-    def __init__(self, folder):
+    def __init__(self, folder: str | Path):
         self.folder = Path(folder)
-        self._saved = []  # (capture, frames it had, file); holding the capture keeps its identity from being reused
-        self._places = {}  # what tells a frame from all others → (file, index)
-        self._loaded = {}  # file → Capture
+        self._saved: dict[
+            str, tuple[Any, int]
+        ] = {}  # file → (capture, frames it had); holding the capture keeps its identity from being reused
+        self._loaded: dict[str, Any] = {}  # file → Capture
 
-    def save(self, capture, name):
+    def save(self, capture: Any, name: str) -> str:
         """The file that holds `capture`: NAME.pcapng, or NAME-2.pcapng where another one has that name already."""
-        for known, size, file in self._saved:
+        for file, (known, size) in self._saved.items():
             if known is capture and size == len(capture.frames):
                 return file
         stem = re.sub(r"[^A-Za-z0-9_-]", "-", name)
-        taken = {file for _, _, file in self._saved}
         number, file = 1, f"{stem}.pcapng"
-        while file in taken:
+        while file in self._saved:
             number += 1
             file = f"{stem}-{number}.pcapng"
         self.folder.mkdir(parents=True, exist_ok=True)
         capture.save(str(self.folder / file))
         _compare(capture, _class(CAPTURE).load(str(self.folder / file)), file)
-        self._saved.append((capture, len(capture.frames), file))
-        if not _numbers(capture):  # a part of a capture gets its numbers with the record, so a frame alone cannot point into it
-            for index, frame in enumerate(capture.frames):
-                self._places.setdefault(_identity(frame), [file, index])
+        self._saved[file] = capture, len(capture.frames)
         return file
 
-    def place(self, frame):
-        """[file, index] of a frame that a saved capture holds, or None."""
-        return self._places.get(_identity(frame))
-
-    def load(self, file, numbers=None):
+    def load(self, file: str, numbers: list[int] | None = None) -> Any:
         """The capture in `file`, marked as recorded.  The same object each time: captures do not change."""
         if file not in self._loaded:
             if Path(file).name != file:
@@ -168,52 +148,39 @@ def _numbers(capture):
     return {} if numbers == list(range(1, len(numbers) + 1)) else {"numbers": numbers}
 
 
-def _identity(frame):
-    return frame.time, frame.number, frame.sender, frame.wire, bytes(frame.raw)
-
-
 def _compare(capture, again, file):
     """A capture file that does not give back what was saved would make the recording differ from the live run."""
-    for attribute in ("hosts", "names", "missed"):
-        was, got = getattr(capture, attribute), getattr(again, attribute)
-        if was != got:
-            raise ValueError(f"{file} does not keep the capture's {attribute}: it was {was!r}, and is read back as {got!r}")
-    if len(capture.frames) != len(again.frames):
-        raise ValueError(f"{file} does not keep the capture: {len(capture.frames)} frames saved, {len(again.frames)} read back")
     for was, got in zip(capture.frames, again.frames):
         got.number = was.number  # kept beside the file
-        if _identity(was) != _identity(got) or list(was.arrivals) != list(got.arrivals) or was.lost != got.lost:
+    was, got = map(_facts, (capture, again))
+    for what in was:
+        if was[what] != got.get(what):
             raise ValueError(
-                f"{file} does not keep frame {was.number}: its time, sender, arrivals or bytes are read back otherwise"
+                f"{file} does not keep the capture's {what}: it was {was[what]}, and is read back as {got.get(what)}"
             )
 
 
-def _frame_record(key, frame):
+def _facts(capture):
+    facts = {"hosts": capture.hosts, "names": capture.names, "missed": capture.missed, "length": len(capture.frames)}
+    return facts | {f"frame {frame.number}": _frame_record(frame) for frame in capture.frames}
+
+
+def _frame_record(frame):
     return {
-        "class": key,
         "raw": bytes(frame.raw).hex(),
-        "number": frame.number,
-        "time": frame.time,
-        "sender": frame.sender,
-        "wire": frame.wire,
-        "lost": frame.lost,
+        "where": [frame.number, frame.time, frame.sender, frame.wire, frame.lost],
         "arrivals": [[one.time, one.receiver, None if one.raw is None else bytes(one.raw).hex()] for one in frame.arrivals],
-        "names": dict(getattr(frame, "names", None) or {}),
+        "names": dict(getattr(frame, "names", {})),
     }
 
 
-def _frame(fields):
-    from labs.captures.frame import Arrival, Frame
+def _frame(cls, fields):
+    from labs.captures.frame import Arrival  # late: few chapters keep a frame on its own
 
-    if fields["class"] not in FRAMES:
-        raise ValueError(f"expected a frame, got {fields['class']!r}")
-    cls = _class(fields["class"])
-    frame = cls.__new__(cls)
-    raw = bytes.fromhex(fields["raw"])
-    Frame.__init__(frame, raw, **{name: fields[name] for name in ("number", "time", "sender", "wire")})
-    frame.lost = fields["lost"]
+    frame = cls(bytes.fromhex(fields["raw"]))
+    frame.number, frame.time, frame.sender, frame.wire, frame.lost = fields["where"]
     frame.arrivals = [Arrival(time, who, None if raw is None else bytes.fromhex(raw)) for time, who, raw in fields["arrivals"]]
-    if cls is not Frame:
+    if hasattr(cls, "names"):
         frame.names, frame.origin = fields["names"], "recorded"
     return frame
 

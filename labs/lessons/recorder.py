@@ -4,20 +4,22 @@ Two hooks of IPython's stand round each cell.  Before: is the cell live, and wha
 bind or change, and can their values be written down?  The cell itself runs as it always does.
 """
 
+from collections.abc import Set
 from pathlib import Path
 from types import BuiltinFunctionType, FunctionType, ModuleType
+from typing import Any
 
 from labs.lessons.liveness import Tracker, read
-from labs.lessons.record_values import Files, Unrecordable, encode, fingerprint, is_capture
-from labs.lessons.store import cell_key, write
+from labs.lessons.record_values import Files, Unrecordable, encode, fingerprint
+from labs.lessons.store import as_python, cell_key, write
 
-__all__ = ["Recorder", "begin", "obtains"]
+__all__ = ["HARMLESS", "Recorder", "begin", "obtains"]
 
 HARMLESS = (ModuleType, FunctionType, BuiltinFunctionType, type)  # a live cell may use these: they keep nothing of it
 _current = None
 
 
-def begin(slug, link, folder):
+def begin(slug: str, link: str, folder: str | Path) -> None:
     """Record from the next cell on, into folder/slug; what was recorded before in this kernel is started anew."""
     from IPython import get_ipython
 
@@ -30,8 +32,8 @@ def begin(slug, link, folder):
     _current = Recorder(shell, slug, link, Path(folder) / slug)
 
 
-def obtains(name, found):
-    """The cell that runs now has asked for a program (labs.lessons.program)."""
+def obtains(name: str, found: bool) -> None:
+    """The cell that runs now has asked for a program (labs.lessons.installed)."""
     if _current:
         _current.obtained.add(name)
         if not found:
@@ -39,80 +41,72 @@ def obtains(name, found):
 
 
 class Recorder:
-    def __init__(self, shell, slug, link, folder):
+    """What is known of the cells that ran so far; cells.json is written anew after each."""
+
+    def __init__(self, shell: Any, slug: str, link: str, folder: Path):
         self.shell, self.slug, self.link, self.folder = shell, slug, link, folder
         self.files = Files(folder)
         self.tracker = Tracker()
-        self.cells = []  # what cells.json will hold of each live cell
-        self.seen = []  # [key, the names that make it live] of every cell
-        self.problems = []
-        self.running = None  # (code, why it is live, values before)
-        self.obtained = set()  # programs that the running cell asked for
-        self.needs = {}  # live name → the programs without which it would not be there
+        self.cells: list[dict] = []  # what cells.json will hold of each live cell
+        self.problems: list[str] = []
+        self.running: tuple | None = None  # (code, why it is live, values before)
+        self.obtained: set[str] = set()  # programs that the running cell asked for
+        self.needs: dict[str, set[str]] = {}  # live name → the programs without which it would not be there
         shell.events.register("pre_run_cell", self.before)
         shell.events.register("post_run_cell", self.after)
         self.save()  # so that a chapter without live cells has a recording too
 
-    def end(self):
+    def end(self) -> None:
         self.shell.events.unregister("pre_run_cell", self.before)
         self.shell.events.unregister("post_run_cell", self.after)
 
-    def save(self):
-        write(
-            self.folder,
-            {"chapter": self.slug, "link": self.link, "cells": self.cells, "seen": self.seen, "problems": self.problems},
-        )
+    def save(self) -> None:
+        recording = {"chapter": self.slug, "link": self.link, "cells": self.cells, "problems": self.problems}
+        write(self.folder, recording)
 
-    def before(self, info):
+    def before(self, info: Any) -> None:
         self.running, self.obtained = None, set()
         if info.silent:
             return
         try:
-            code = read(self.shell.transform_cell(info.raw_cell))
+            code = read(as_python(info.raw_cell))
         except SyntaxError:
             return  # the cell will say so itself
         why = self.tracker.why(code)
-        self.seen.append([cell_key(info.raw_cell), why])
         self.running = code, why, self.values() if why else None
 
-    def after(self, result):
+    def after(self, result: Any) -> None:
         if self.running is None:
             return
         (code, why, before), self.running = self.running, None
-        if not why:
-            self.tracker.after(code)
-            for name in code.bound():
-                self.needs.pop(name, None)
-            self.save()
-            return
         source = result.info.raw_cell
         try:
-            self.note(source, code, before, why)
+            self.note(source, code, before, why) if why else self.bound(code)
         except Exception as error:  # said by the process that asked for the recording, not in the cell's output
             self.problems.append(f"the cell that begins {_begins(source)!r}: {type(error).__name__}: {error}")
         self.save()
 
-    def names(self):
+    def names(self) -> dict[str, Any]:
         """The notebook's own names: not IPython's, not its numbered outputs."""
         hidden = self.shell.user_ns_hidden
         return {name: value for name, value in self.shell.user_ns.items() if name[:1] != "_" and name not in hidden}
 
-    def values(self):
+    def values(self) -> dict[str, tuple[int, str | None]]:
         """{name: (identity, fingerprint)} now."""
         return {name: (id(value), fingerprint(value)) for name, value in self.names().items()}
 
-    def note(self, source, code, before, why):
+    def note(self, source: str, code: Any, before: dict, why: list[str]) -> None:
+        """Write down what a live cell has left."""
         names = self.names()
-        kept, live = set(), set()
+        kept: set[str] = set()
+        live: set[str] = set()
         for name in code.imports | set(code.defines):  # a replay runs them again as they stand, unless they need something live
             runs_again = name in code.top and not code.needs.get(name, set()) & (self.tracker.live | code.stores)
             (kept if runs_again else live).add(name)
-        changed = {name for name, value in names.items() if before.get(name) != (id(value), fingerprint(value))}
-        restore, in_place = {}, []
-        # Captures first: a frame is then written as its place in one of them.
-        for name in sorted(
-            ((code.stores | changed) - kept - live) & set(names), key=lambda name: (not is_capture(names[name]), name)
-        ):
+        changed = {name for name, value in self.values().items() if before.get(name) != value}
+        restore: dict[str, Any] = {}
+        in_place = []
+        for name in sorted(((code.stores | changed) - kept - live) & set(names)):
             try:
                 restore[name] = encode(names[name], self.files, name)
             except (Unrecordable, RecursionError):
@@ -124,23 +118,21 @@ class Recorder:
         for name in (self.tracker.reaches(code) | code.free()) - set(restore) - kept - self.tracker.live:
             if name in names and not isinstance(names[name], HARMLESS) and fingerprint(names[name]) is None:
                 live.add(name)
-        deleted = sorted(name for name in code.deletes if name in before and name not in names)
-        entry = {
-            "key": cell_key(source),
-            "begins": _begins(source),
-            "restore": restore,
-            "in_place": in_place,
-            "live": sorted(live & set(names)),
-            "deleted": deleted,
-        }
-        programs = self.obtained.union(*(self.needs.get(name, ()) for name in why))
+        live &= set(names)
+        entry = {"key": cell_key(source), "begins": _begins(source), "why": why, "outputs": []}
+        entry |= {"restore": restore, "in_place": in_place, "live": sorted(live)}
+        programs = set().union(*(self.needs.get(name, ()) for name in why))
         if programs:
-            entry["programs"], entry["obtains"] = sorted(programs), sorted(self.obtained)
+            entry["programs"] = sorted(programs)
         self.cells.append(entry)
-        for name in code.bound() | set(restore) | set(deleted):
+        self.bound(code, live, set(restore), programs | self.obtained)
+
+    def bound(self, code: Any, live: Set = frozenset(), restored: Set = frozenset(), programs: Set = frozenset()) -> None:
+        """Go on from a cell that left these names, the live ones with the help of these programs."""
+        self.tracker.after(code, live, restored)
+        for name in code.bound() | restored:
             self.needs.pop(name, None)
         self.needs.update(dict.fromkeys(live, programs) if programs else {})
-        self.tracker.after(code, live=live & set(names), bound=set(restore) | set(deleted))
 
 
 def _begins(source):

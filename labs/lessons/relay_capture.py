@@ -22,27 +22,21 @@ class Misfit(ValueError):
     """The live run did something else than the recorded one."""
 
 
-def overlay(recorded, live):
+def overlay(recorded: Capture, live: Capture) -> Capture:
     """A Capture with the frames of `recorded` and the bytes of `live`.  Raises Misfit."""
     before, now = streams(recorded), streams(live)
     if [_names(stream) for stream in before] != [_names(stream) for stream in now]:
         raise Misfit("other connections than those that were recorded")
-    changed = {}
+    changed: dict[int, bytes] = {}
     for old, new in zip(before, now):
         changed |= _rewritten(old, _turns(old), _turns(new))
-    frames = []
-    for frame in recorded.frames:
-        made = CapturedFrame(changed.get(id(frame), frame.raw), number=frame.number, time=frame.time, sender=frame.sender)
-        made.wire, made.arrivals, made.lost, made.names, made.origin = (
-            frame.wire,
-            frame.arrivals,
-            frame.lost,
-            frame.names,
-            live.origin,
-        )
-        frames.append(made)
-    made = Capture(frames, recorded.hosts, recorded.names, live.origin, recorded.missed, recorded.cards)
-    made._on_loopback = live._on_loopback
+    frames = [_again(frame, changed.get(id(frame), frame.raw), live.origin) for frame in recorded.frames]
+    return Capture(frames, recorded.hosts, recorded.names, live.origin, recorded.missed, recorded.cards)
+
+
+def _again(frame, raw, origin):
+    made = CapturedFrame(raw, number=frame.number, time=frame.time, sender=frame.sender, wire=frame.wire)
+    made.arrivals, made.lost, made.names, made.origin = frame.arrivals, frame.lost, frame.names, origin
     return made
 
 
@@ -58,7 +52,7 @@ def _turns(stream):
             raise Misfit("a frame was lost or changed on the wire")
         if not frame.payload_length:
             continue
-        side = _side(stream, frame)
+        side = stream.side_of(frame)
         if reach.setdefault(side, frame.seq) != frame.seq:
             raise Misfit("a segment that is not the next one")
         reach[side] = (frame.seq + frame.payload_length) % CYCLE
@@ -66,10 +60,6 @@ def _turns(stream):
             turns.append((side, []))
         turns[-1][1].append(frame)
     return turns
-
-
-def _side(stream, frame):
-    return "client" if (frame.src, frame.sport) == (stream.client.address, stream.client.port) else "server"
 
 
 def _rewritten(stream, before, now):
@@ -86,7 +76,7 @@ def _rewritten(stream, before, now):
         said[id(old[-1])] = data
     raws, moved, known = {}, {"client": 0, "server": 0}, {"client": {}, "server": {}}
     for frame in stream.frames:
-        side = _side(stream, frame)
+        side = stream.side_of(frame)
         data = said.get(id(frame), b"")
         sequence, acknowledged = frame.seq + moved[side], frame.ack
         if frame.is_ack:

@@ -1,60 +1,85 @@
-"""In a kernel without a network: show what a live cell showed when it was recorded, and restore what it left.
+"""In a kernel without a network: show what a live cell showed when it was recorded, restore what it left, and say so.
 
-The same where the network is here and a program is not (labs.lessons.program): then for the cells alone that depend on it.
+The same where the network is here and a program is not (labs.lessons.installed): then for the cells alone that need it.
 
-The set-up cell puts one input transformer into IPython.  It knows the recorded cells by their source; such a cell is replaced by
+The set-up cell puts one input transformer into IPython.  It knows the recorded cells by what they say; such a cell is replaced by
 a call of `play`.  Every other cell runs as it stands: what only computes, draws or decodes is never recorded, and what needs
-the network without being the recorded cell meets a NotHere, which says so.
+the network without being a recorded cell meets a NotHere.  Which cells work with recorded values is followed from name to name
+(labs.lessons.liveness): what they show is marked, too.
 """
 
 import ast
 import sys
 from base64 import b64encode
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from labs.lessons import store
-from labs.lessons.liveness import DEFINING
-from labs.lessons.record_values import Files, decode
+from labs.lessons.liveness import DEFINING, Code, Tracker, read
+from labs.lessons.not_here import NotHere
+from labs.lessons.record_values import Files, decode, fingerprint
+from labs.lessons.say import as_recorded
 
-__all__ = ["NotHere", "begin", "end", "lack", "play"]
+__all__ = ["STRIPS", "begin", "end", "lack", "play", "rests"]
 
-MARK = Path(__file__).with_name("recorded.png")  # drawn by labs.lessons.mark
-MARK_SIZE = {"width": 170, "height": 22}  # half its pixels: sharp on dense screens
-_current = None
-_slug = ""  # of the chapter that this kernel is in
+STRIPS = {
+    "recorded": "recorded, not run here",
+    "rests": "made from a recording",
+}  # the pictures beside this file, and their words
+STRIP_SIZE = {"width": 170, "height": 22}  # half a strip's pixels: sharp on dense screens
+TELLS = {"claim", "heard", "predict"}  # they mark their own lines (labs.lessons.say)
+NO_NETWORK = "belongs to a live network, which this machine lacks; labs.doctor() says how to get one"
+_current = None  # the Replay of this kernel, where one is needed
+_chapter = ""
 
 
-def begin(slug, live=False):
-    """Replay the recorded cells of a chapter from the next cell on.  Returns whether there is a recording.
+def begin(slug: str, whole: bool, live: bool) -> bool:
+    """The chapter `slug` begins: on a link that cannot run the `whole` of it, replay from the next cell on.
 
-    live: run them first, as long as the link can do what they ask for (labs.lessons.attempt).
+    live: it can run some of it, so the recorded cells are run first, as far as that goes (labs.lessons.attempt).
+    Returns False where a recording is needed and there is none.
     """
-    global _current
-    end(slug)
+    global _current, _chapter
+    end()
+    _chapter = slug
+    if whole:
+        return True
+    _current = _opened(slug)
+    if _current and not live:
+        _current.no_network = NO_NETWORK
+    elif _current:
+        from labs.lessons.attempt import Attempt  # late: a recording alone needs no capture, no stream
+
+        _current.attempt = Attempt(_current.shell, _current.files)
+    return store.read(store.data_dir() / slug) is not None
+
+
+def _opened(slug):
+    """The Replay of a chapter, or None: no recording, or no notebook, whose cells there were to replay."""
     recording = store.read(store.data_dir() / slug)
     shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
-    if recording is not None and shell is not None:  # outside a notebook there are no cells to replay
-        _current = Replay(shell, recording, Files(store.data_dir() / slug), live)
-    return recording is not None
+    return Replay(shell, recording, Files(store.data_dir() / slug)) if recording and shell else None
 
 
-def end(slug):
-    """Run all cells as they stand; `slug` is the chapter that begins."""
-    global _current, _slug
-    _slug = slug
+def end() -> None:
+    """Run all cells as they stand."""
+    global _current
     if _current:
         _current.end()
         _current = None
 
 
-def lack(program, how):
-    """Replay, from the next cell on, the recorded cells that need this program.  Returns what stands for it: a NotHere."""
+def lack(program: str, how: str) -> NotHere:
+    """Replay, from the next cell on, the recorded cells that need this program; returns what stands for it.
+
+    how: how to get it, as a command.
+    """
     global _current
-    if _slug and (_current is None or _current.lacking):
-        lacking = {**(_current.lacking if _current else {}), program: how}
-        slug = _slug
-        if begin(slug) and _current:
-            _current.only(lacking)
+    if _current is None and _chapter:
+        _current = _opened(_chapter)
+    if _current:
+        _current.lacking[program] = how
     return NotHere(program, _needs(program, how))
 
 
@@ -62,130 +87,119 @@ def _needs(program, how):
     return f"needs {program}, which is not installed here ({how})"
 
 
-def play(key):
+def play(source: str) -> None:
     """What a recorded cell is replaced by."""
     if _current is None:
         raise RuntimeError("no recording is open: run the notebook's set-up cell first")
-    _current.play(key)
+    _current.play(source)
 
 
-class NotHere:
-    """Stands where the recorded cell bound something live.  Whatever is done with it says that it is not here."""
-
-    __slots__ = ("_name", "_why")
-    shown_as = "something of a live network, which this machine lacks"
-
-    def __init__(self, name, why=""):
-        object.__setattr__(self, "_name", name)
-        object.__setattr__(self, "_why", why)
-
-    def __repr__(self):
-        return _not_here(self._name, self._why)
-
-    def __getattr__(self, attribute):
-        if attribute.startswith("_"):  # how Python and IPython ask what an object can do
-            raise AttributeError(attribute)
-        _refuse(self)
-
-    __hash__ = object.__hash__
+def rests() -> bool:
+    """Whether the cell that runs now works with values of a recording."""
+    return bool(_current and _current.running and _current.running.rests)
 
 
-def _not_here(name, why):
-    if why:
-        return f"`{name}` {why}, and this cell is not one that was recorded (or it was changed since)."
-    return (
-        f"`{name}` belongs to a live network; this machine has none, and this cell is not one that was recorded "
-        "(or it was changed since). labs.doctor() says how to get a live network."
-    )
+@dataclass
+class Running:
+    """The cell that runs now."""
 
-
-def _refuse(self, *args, **kwargs):
-    from labs.errors import LabError
-
-    raise LabError(_not_here(object.__getattribute__(self, "_name"), object.__getattribute__(self, "_why")))
-
-
-for _name in (
-    "call setattr delattr len bool iter next contains getitem setitem delitem enter exit aenter aexit aiter anext await "
-    "eq ne lt le gt ge add radd sub rsub mul rmul truediv rtruediv or ror and rand int float index bytes fspath format"
-).split():  # Python looks these up on the class, past __getattr__
-    setattr(NotHere, f"__{_name}__", _refuse)
+    code: Code
+    rests: bool = False  # it works with values of the recording
+    had: dict[str, str | None] = field(default_factory=dict)  # name that it may change → what it held before
+    leaves: set[str] = field(default_factory=set)  # names that hold recorded values when it has run
 
 
 class Replay:
-    """The recording of one chapter, in one kernel."""
+    """The recording of one chapter, in one kernel.
 
-    def __init__(self, shell, recording, files, live=False):
-        self.shell, self.files, self.attempt = shell, files, None
-        self.lacking = {}  # program → how to get it; empty: there is no network
-        if live:
-            from labs.lessons.attempt import Attempt  # late: a recording alone needs no capture, no stream
+    no_network: "" while live cells are run here, else why they are not.
+    """
 
-            self.attempt = Attempt(shell, files)
-        self.cells = {}  # key → its cells, in the notebook's order
-        for cell in recording["cells"]:
-            self.cells.setdefault(cell["key"], []).append(cell)
-        self.played = dict.fromkeys(self.cells, 0)
-        self.sources = {}  # key → the cell as it was written
-        self.resting = False  # while the code of a recorded cell itself is wanted
+    def __init__(self, shell: Any, recording: dict, files: Files):
+        self.shell, self.files = shell, files
+        self.cells = {cell["key"]: cell for cell in recording["cells"]}
+        self.no_network = ""
+        self.attempt: Any = None  # runs recorded cells, where the link can do some of it
+        self.lacking: dict[str, str] = {}  # program → how to get it
+        self.tracker = Tracker()  # its live names are those that hold recorded values
+        self.running: Running | None = None
         shell.input_transformers_cleanup.insert(0, self.transform)  # first: it must see the cell as it was written
+        shell.events.register("pre_run_cell", self.before)
+        shell.events.register("post_run_cell", self.after)
 
-    def only(self, lacking):
-        """Replay only the cells that need one of these programs.  The cell that asks for it runs: the answer may change."""
-        self.lacking, needed = lacking, {}
-        for key, cells in self.cells.items():
-            kept = [one for one in cells if set(lacking) & set(one.get("programs", ())) and not one["obtains"]]
-            if kept:
-                needed[key] = kept
-        self.cells = needed
+    def end(self) -> None:
+        self.shell.input_transformers_cleanup.remove(self.transform)
+        self.shell.events.unregister("pre_run_cell", self.before)
+        self.shell.events.unregister("post_run_cell", self.after)
 
-    def end(self):
-        if self.transform in self.shell.input_transformers_cleanup:
-            self.shell.input_transformers_cleanup.remove(self.transform)
+    def why_not(self, cell: dict) -> str:
+        """Why a recorded cell is not run here: "" if it is."""
+        missing = [program for program in cell.get("programs", ()) if program in self.lacking]
+        return _needs(missing[0], self.lacking[missing[0]]) if missing else self.no_network
 
-    def transform(self, lines):
-        """IPython may ask several times for one run of a cell, so this changes nothing that counts."""
+    def played(self, source: str) -> dict | None:
+        """The recorded cell that stands for this source; None: it runs as it stands."""
+        cell = self.cells.get(store.cell_key(source))
+        return cell if cell and (self.attempt or self.why_not(cell)) else None
+
+    def transform(self, lines: list[str]) -> list[str]:
+        """IPython may ask several times for one run of a cell, so this changes nothing."""
         source = "".join(lines)
-        key = store.cell_key(source)
-        if key not in self.cells or self.resting:
+        if not self.played(source):
             return lines
-        self.sources[key] = source
-        return [f"__import__('labs.lessons.replay', fromlist=['play']).play('{key}')\n"]
+        return [f"__import__('labs.lessons.replay', fromlist=['play']).play({source!r})\n"]
 
-    def play(self, key):
-        """The same source may stand in a notebook more than once: the k-th run is the k-th of them, and round again."""
-        cells = self.cells[key]
-        cell = cells[self.played[key] % len(cells)]
-        self.played[key] += 1
-        if self.attempt is not None and self._try(key, cell):
-            return
-        _mark()
-        self.define(self.sources[key], cell)
+    def before(self, info: Any) -> None:
+        """Does the cell work with recorded values?  Then a strip stands over what it shows."""
+        self.running = None
+        try:
+            code = read(store.as_python(info.raw_cell))
+        except (SyntaxError, ValueError):
+            return  # the cell will say so itself
+        self.running = Running(code)
+        reached = self.tracker.reaches(code)
+        if reached & self.tracker.live and not self.played(info.raw_cell):
+            self.running = Running(code, True, {name: fingerprint(self.shell.user_ns.get(name)) for name in reached}, code.stores)
+            if _shows(info.raw_cell):
+                _strip("rests")
+
+    def after(self, _: Any) -> None:
+        if self.running:
+            names, had = self.shell.user_ns, self.running.had
+            changed = {name for name in had if fingerprint(names.get(name)) != had[name]}
+            self.tracker.after(self.running.code, live=self.running.leaves | changed)
+            self.running = None
+
+    def play(self, source: str) -> None:
+        cell = self.cells[store.cell_key(source)]
+        if not self.why_not(cell):
+            try:
+                self.attempt.run(source, cell)
+                return
+            except Exception as problem:  # whatever it was, the recording goes on from here
+                self.no_network = (
+                    f"belongs to the chapter's recording, which goes on from the cell `{cell['begins']}`: "
+                    f"{str(problem).partition(':')[0]}. labs.network(…) makes a network of your own that runs here"
+                )
+                self.tracker.live |= self.attempt.end(self.no_network)
+                self.attempt = None
+        _strip("recorded")
+        self.define(source, cell)
         self.restore(cell)
-        for output in cell.get("outputs", ()):
+        for output in cell["outputs"]:
             _show(output)
 
-    def _try(self, key, cell):
-        self.resting = True
-        try:
-            return self.attempt.play(self.sources[key], cell)
-        finally:
-            self.resting = False
-
-    def define(self, source, cell):
+    def define(self, source: str, cell: dict) -> None:
         """Imports, functions and classes of the cell run as they stand; they are the learner's own code."""
-        self.resting = True
-        try:
-            code = self.shell.transform_cell(source)
-        finally:
-            self.resting = False
+        code = store.as_python(source)
         tree = ast.parse(code)
         tree.body = [node for node in tree.body if isinstance(node, DEFINING) and getattr(node, "name", None) not in cell["live"]]
         if tree.body:
             file = self.shell.compile.cache(code)  # so that inspect and tracebacks find the source
             exec(self.shell.compile(tree, file, "exec"), self.shell.user_ns)
 
-    def restore(self, cell):
+    def restore(self, cell: dict) -> None:
+        """Give the names what the recorded cell left in them."""
         names = self.shell.user_ns
         for name, record in cell["restore"].items():
             value, old = decode(record, self.files), names.get(name)
@@ -194,27 +208,40 @@ class Replay:
                 (old.extend if isinstance(value, (list, bytearray)) else old.update)(value)
             else:
                 names[name] = value
-        for name in cell["deleted"]:
-            names.pop(name, None)
-        missing = [program for program in cell.get("programs", ()) if program in self.lacking]
-        why = _needs(missing[0], self.lacking[missing[0]]) if missing else ""
         for name in cell["live"]:
-            names[name] = NotHere(name, why)
+            names[name] = NotHere(name, self.why_not(cell))
+        if self.running:
+            self.running.leaves = {*cell["restore"], *cell["live"]}
 
 
-def _mark():
-    """ "recorded", as a picture and nothing else: the tests compare texts, and the texts are those of the live run."""
+def _shows(source):
+    """Whether a cell seems to show more than what marks itself: it prints, or ends with a value."""
+    tree = ast.parse(store.as_python(source))
+    calls = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    last = tree.body[-1] if tree.body else None
+    tells = isinstance(last, ast.Expr) and isinstance(last.value, ast.Call) and getattr(last.value.func, "attr", "") in TELLS
+    prints = any(isinstance(call, ast.Name) and call.id in ("print", "display") for call in calls)
+    return prints or isinstance(last, ast.Expr) and not tells
+
+
+def _strip(name):
+    """A picture, and its words for those who hear the page: the tests compare texts, and those are the live run's."""
     from IPython.display import display
 
-    display({"image/png": b64encode(MARK.read_bytes()).decode()}, metadata={"image/png": MARK_SIZE}, raw=True)
+    picture = b64encode(Path(__file__).with_name(f"{name}.png").read_bytes()).decode()
+    display({"image/png": picture}, metadata={"image/png": {**STRIP_SIZE, "alt": STRIPS[name]}}, raw=True)
 
 
 def _show(output):
+    """One output of a recorded cell, marked at its end, for a terminal shows no strip; below a table, not in its last row."""
     from IPython.display import display
+
+    def marked(text):
+        return as_recorded(text, below="\n" in text.strip())
 
     if output["output_type"] == "stream":
         stream = sys.stderr if output["name"] == "stderr" else sys.stdout
-        stream.write(output["text"])
+        stream.write(marked(output["text"]))
         stream.flush()
     else:
-        display(output["data"], raw=True)
+        display({kind: marked(text) for kind, text in output["data"].items()}, raw=True)

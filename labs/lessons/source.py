@@ -15,6 +15,7 @@ import pkgutil
 import re
 import textwrap
 import types
+from typing import Any
 
 from labs.rooms import CallableRoom
 
@@ -24,19 +25,19 @@ __all__ = ["Source", "source"]
 class Source:
     """The source of one thing: highlighted in a notebook, plain in a terminal."""
 
-    def __init__(self, title, text):
+    def __init__(self, title: str, text: str):
         self.title, self.text = title, text
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"# {self.title}\n\n{self.text}"
 
-    def _repr_markdown_(self):
+    def _repr_markdown_(self) -> str:
         longest = max((len(ticks) for ticks in re.findall("`+", self.text)), default=0)
         fence = "`" * max(3, longest + 1)  # CommonMark §4.5: a fence is longer than any within
         return f"`{self.title}`\n\n{fence}python\n{self.text}\n{fence}"
 
 
-def source(name):
+def source(name: Any) -> Source:
     """The source of a module, class, function or method of labs: a dotted name ("network.cable", "Capture") or the thing itself.
 
     A room that can be called, such as "network", means what notebooks call by it; the room itself is "network.__init__".

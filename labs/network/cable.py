@@ -55,11 +55,11 @@ class Cable:
         if self.plain:
             time = now()
             self.hand_over(frame, source, target)
-            self.log.add(time, traffic.number, source, target, CROSSED, frame)  # while the receiver reads: it waits for no capture
+            self.log.add(time, traffic.number, source, target, CROSSED, frame)  # afterwards: the receiver waits for no capture
             return
         self.log.add(now(), traffic.number, source, target, SENT, frame)
         for onlooker in self.onlookers:
-            onlooker.tell(frame, source)
+            onlooker.tell(frame)
         if self.judge:
             self.judge.put(traffic.number, frame, source)
         else:
@@ -98,7 +98,8 @@ class Cable:
             for passage in [p for p in self.overtaken if p.source == source]:
                 passage.behind -= 1
                 if not passage.behind:
-                    self.traffic.withdraw(passage)
+                    passage.gone = True
+                    self.overtaken.remove(passage)
                     self.send_on(passage.number, passage.frame, source, passage.changed, extra)
 
     def repeated(self, frame: bytes) -> bool:
@@ -146,7 +147,7 @@ class Cable:
         self.log.add(now(), number, source, EVERYONE, LOST, reason.encode())
 
     def step(self) -> tuple:
-        """Hand over the oldest held frame, unless the cable is cut: (number, frame as it comes out, source, cards that get it)."""
+        """Hand over the oldest held frame, unless the cable is cut: (number, frame as it comes out, source, its cards)."""
         number, frame, source, changed = self.held.popleft()
         seen = changed or frame
         if self.cut:

@@ -4,30 +4,51 @@ Each thread of the notebook asks over a socket of its own, so that one that wait
 not keep the others waiting.  The first socket is the lifeline: when it closes, the lab process ends.
 """
 
+import errno
 import marshal
 import os
 import pathlib
+import select
 import socket
 import subprocess
 import sys
 import threading
 import weakref
+from collections.abc import Callable, Sequence
 
+from labs.captures.running import FromLog
 from labs.errors import LabError
 from labs.network.messages import MESSAGE
 
-__all__ = ["LabProcess", "running"]
+__all__ = ["LabProcess", "call_all", "running", "too_many"]
 
 ROOT = str(pathlib.Path(__file__).resolve().parents[2])
 BOOT = "import sys; sys.path.append(sys.argv[1]); from labs.network.process import main; main(int(sys.argv[2]))"
 START_WITHIN = 10.0  # seconds
 
 
+def call_all(functions: list) -> None:
+    """Call and forget each, the last one first; what one of them raises is raised when all have been called."""
+    while functions:
+        try:
+            functions.pop()()
+        except BaseException:
+            call_all(functions)
+            raise
+
+
+def too_many() -> OSError:
+    """EMFILE, as errno(3) has it, and what to do about it."""
+    import resource  # here: Windows has none, and no lab process
+
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return OSError(errno.EMFILE, f"too many open files: this process may have {limit} (ulimit -n); close some sockets")
+
+
 def _end(lifeline, process, threads, files, at_close):
     """Let the lab process go and wait until it is gone, and with it every namespace and program."""
     try:
-        while at_close:  # servers, say: an open socket would keep its host's namespace
-            at_close.pop()()
+        call_all(at_close)  # servers, say: an open socket would keep its host's namespace
     finally:
         lifeline.close()
         try:
@@ -48,17 +69,16 @@ class LabProcess:
     """A running lab process, made from a plan (see labs.network.topology)."""
 
     def __init__(self, plan):
-        self.log = os.memfd_create("frames", os.MFD_CLOEXEC)
         self._lifeline, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._errors = os.memfd_create("errors", os.MFD_CLOEXEC)
-        self._thread, self._channels, process = threading.local(), weakref.WeakSet(), []
+        self._thread, self._channels, process, files = threading.local(), weakref.WeakSet(), [], []
         self.at_close = []  # functions to call first when it closes; they must not hold this object, which would never close then
-        self._close = weakref.finalize(
-            self, _end, self._lifeline, process, self._channels, (self.log, self._errors), self.at_close
-        )
+        self._close = weakref.finalize(self, _end, self._lifeline, process, self._channels, files, self.at_close)
         _running.add(self)  # before the start: from here on a failure knows what to undo, and a fork what to close
         try:
             with theirs:
+                for name in ("frames", "errors"):
+                    files.append(os.memfd_create(name, os.MFD_CLOEXEC))
+                self.log, self._errors = files
                 process.append(
                     subprocess.Popen(
                         [sys.executable or "python3", "-I", "-S", "-c", BOOT, ROOT, str(theirs.fileno())],
@@ -76,23 +96,37 @@ class LabProcess:
             self.close()
             raise
         if "error" in reply:
-            said = self._what_it_said()
+            said = self._what_it_said() if len(files) == 2 else ""
             self.close()
-            raise OSError(reply.get("errno", 0), reply["error"] + said)
+            raise too_many() if reply.get("errno") == errno.EMFILE else OSError(reply.get("errno", 0), reply["error"] + said)
 
     def _what_it_said(self):
-        if self.closed:
+        if not self._close.alive:
             return ""
         said = os.pread(self._errors, 4000, 0).decode(errors="replace").strip()
         return f"; the lab process said: {said.splitlines()[-1]}" if said else ""
 
     @property
-    def closed(self):
-        return not self._close.alive
+    def died(self) -> bool:
+        """True if the lab process is gone though nobody closed it."""
+        if not self._close.alive or (fd := self._lifeline.fileno()) < 0:
+            return False
+        lifeline = select.poll()
+        lifeline.register(fd, 0)  # poll(2) says POLLHUP unasked: nobody holds the other end any more
+        return bool(lifeline.poll(0))
 
-    def close(self):
+    @property
+    def closed(self) -> bool:
+        """True if it was closed, and if it died."""
+        return not self._close.alive or self.died
+
+    def close(self) -> None:
         """End the lab process.  Doing it twice is fine."""
         self._close()
+
+    def running(self, cards: list, make: Callable) -> FromLog:
+        """What a running Capture reads from.  cards: (host name, wire index) of each; make(bytes, number=, …) makes a frame."""
+        return FromLog(self, cards, make)
 
     def _channel(self):
         channel = getattr(self._thread, "channel", None)
@@ -104,39 +138,42 @@ class LabProcess:
             self._channels.add(channel)
         return channel
 
-    def ask(self, do, *, fds=(), **what):
+    def ask(self, do: str, *, fds: Sequence[int] = (), **what) -> tuple[dict, list[int]]:
         """Ask the lab process for something: (reply, descriptors that came with it).  Raises OSError as the kernel said it."""
-        if self.closed:
+        if not self._close.alive:
             raise LabError("this network is closed; make another one with labs.network(…)")
-        timeout, message = what.get("timeout", 0), marshal.dumps({"do": do, **what})
+        timeout, request = what.get("timeout", 0), marshal.dumps({"do": do, **what})
         if not isinstance(timeout, (int, float)) or not 0 <= timeout <= 1e6:
             raise ValueError(f"expected a timeout in seconds, 0 or more, got {timeout!r}")
-        if len(message) > MESSAGE:
+        if len(request) > MESSAGE:
             raise LabError(
-                f"expected a request of at most {MESSAGE} bytes, got {len(message)}: give fewer arguments, or a smaller env={{…}}"
+                f"expected a request of at most {MESSAGE} bytes, got {len(request)}: give fewer arguments, or a smaller env={{…}}"
             )
+        made: list[int] = []
+        message, why, flags = b"", "", 0
         try:
             channel = self._channel()
             channel.settimeout(timeout + 10.0)
-            socket.send_fds(channel, [message], fds)
-            message, made, _, _ = socket.recv_fds(channel, MESSAGE, 4)
+            socket.send_fds(channel, [request], fds)
+            message, made, flags, _ = socket.recv_fds(channel, MESSAGE, 4)
             for fd in made:
-                os.set_inheritable(
-                    fd, False
-                )  # unlike all that Python opens itself; a program started here must not keep a host alive
-        except BaseException as e:  # interrupted, or gone: an answer may still come, so this channel cannot be used again
-            if getattr(self._thread, "channel", None) is not None:
-                self._thread.channel.close()
-                self._thread.channel = None
-            if isinstance(e, ConnectionError):
-                raise LabError("the lab process has ended; make a new network with labs.network(…)" + self._what_it_said()) from e
-            if isinstance(e, OSError):
-                raise LabError(f"the lab process does not answer ({e}); make a new network" + self._what_it_said()) from e
-            raise
+                os.set_inheritable(fd, False)  # unlike all that Python opens; a program started here must not keep a host alive
+        except ConnectionError:
+            pass
+        except OSError as e:
+            if e.errno == errno.EMFILE:
+                raise too_many() from None
+            why = f"the lab process does not answer ({e}); make a new network"
+        finally:
+            if not message:  # interrupted, or gone: an answer may still come, so this channel cannot be used again
+                self._drop_channel()
         if not message:
-            channel.close()
-            self._thread.channel = None
-            raise LabError("the lab process has ended; make a new network with labs.network(…)" + self._what_it_said())
+            why = why or "the lab process has ended; make a new network with labs.network(…)"
+            raise LabError(why + self._what_it_said())
+        if flags & socket.MSG_CTRUNC:  # the answer's descriptors found no room here (unix(7))
+            for fd in made:
+                os.close(fd)
+            raise too_many()
         reply = marshal.loads(message)
         if "errno" in reply:
             if "closing" in reply:  # it had no room for one more channel
@@ -145,8 +182,13 @@ class LabProcess:
             raise OSError(reply["errno"], reply["error"])
         return reply, made
 
+    def _drop_channel(self):
+        if (channel := getattr(self._thread, "channel", None)) is not None:
+            self._thread.channel = None
+            channel.close()
 
-_running = weakref.WeakSet()
+
+_running: "weakref.WeakSet[LabProcess]" = weakref.WeakSet()
 
 
 def running() -> list[LabProcess]:

@@ -15,7 +15,7 @@ import textwrap
 from dataclasses import dataclass, field
 from importlib import metadata
 
-from labs.network.links import LINKS
+from labs.network import links
 from labs.tables import columns
 
 __all__ = ["Evidence", "Report", "diagnose", "doctor", "examine"]
@@ -67,25 +67,25 @@ class Evidence:
 
 def diagnose(link, seen):
     """Why `link` does not work, and how to get it: two texts, empty where it works."""
-    if link in ("relay", "recording") or not seen.why_not.get(link):
+    if not seen.why_not.get(link):
         return "", ""
-    if link == "loopback":
-        return "a packet socket on lo needs Linux and CAP_NET_RAW, which root has in most containers", ""
+    module = links.named(link).module
     if seen.system != "Linux":
         name = {"Darwin": "macOS"}.get(seen.system, seen.system)
         way = "WSL 2 (wsl --install)" if name == "Windows" else "a Linux virtual machine or container"
         return f"this is {name}; the lab is made of Linux network namespaces", f"run the course in {way}"
-    if seen.step and all(seen.why_not.get(link) for link in ("tap", "veth")):  # real root can do without a user namespace
+    if seen.step and all(
+        seen.why_not.get(each.name) for each in links.LINKS if each.whole
+    ):  # real root can do without a user namespace
         why, remedy = _namespaces(seen)
-        if link == "tap" and seen.tun != "works":
+        if module == "tun" and seen.tun != "works":
             why, remedy = f"{why}; then, {_tun(seen)[0]}", f"{remedy}; then {_tun(seen)[1]}"
         return why, remedy
-    if link == "tap" and seen.tun != "works":
+    if module == "tun" and seen.tun != "works":
         return _tun(seen)
-    kind = "tun" if link == "tap" else "veth"
     return (
         f"the kernel said: {seen.why_not[link]}",
-        f"if the kernel lacks the module {kind}: sudo modprobe {kind}; in a container, on the machine that runs it",
+        f"if the kernel lacks the module {module}: sudo modprobe {module}; in a container, on the machine that runs it",
     )
 
 
@@ -107,10 +107,11 @@ def _namespaces(seen):
             "ordinary users may not make namespaces: kernel.unprivileged_userns_clone = 0",
             "sudo sysctl -w kernel.unprivileged_userns_clone=1",
         )
-    if seen.step != "user namespace" and seen.apparmor == "1":
+    made = seen.step != "user namespace"  # AppArmor refuses it, or lets it be made and takes away what it is for
+    if seen.apparmor == "1" and (made or seen.errno in (errno.EPERM, errno.EACCES) and not seen.seccomp):
+        does = "takes the capabilities away from what a user namespace starts" if made else "refuses user namespaces"
         return (
-            "AppArmor takes the capabilities away from what a user namespace starts: "
-            f"kernel.apparmor_restrict_unprivileged_userns = 1 ({what})",
+            f"AppArmor {does}: kernel.apparmor_restrict_unprivileged_userns = 1 ({what})",
             "sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0 (for the whole machine, until it restarts)",
         )
     if seen.errno == errno.EPERM and seen.seccomp:
@@ -153,13 +154,11 @@ def _read(path):
 
 def examine():
     """Look at this machine; takes a quarter of a second."""
-    from labs.network import links
-
-    now = {link: links.why_not.__wrapped__(link) for link in links.LINKS}  # not as remembered from before a remedy
+    now = {link.name: link.try_now()[0] for link in links.LINKS}  # not as remembered from before a remedy
     seen = Evidence(system=platform.system(), why_not=now)
     if seen.system == "Linux":
         _examine_linux(seen)
-    live = next((link for link in links.LINKS[:2] if not seen.why_not[link]), None)
+    live = next((link.name for link in links.LINKS if link.whole and not now[link.name]), None)
     seen.programs = {
         "Python": platform.python_version(),
         "scapy": _version("scapy"),
@@ -228,26 +227,19 @@ class Report:
 
     def __init__(self, seen):
         self.seen = seen
-        self.links = {link: diagnose(link, seen)[0] for link in LINKS}
+        self.links = {link.name: diagnose(link.name, seen)[0] for link in links.LINKS}
 
     @property
     def text(self):
-        best = next(link for link, why in self.links.items() if not why)
-        shows = {
-            "tap": "real TCP/IP stacks; the lab is the cable between them",
-            "veth": "real TCP/IP stacks; the lab joins two cables of the kernel",
-            "loopback": "as the relay, and the frames of lo besides",
-            "relay": "your programs' bytes live; layers 2 to 4 redrawn, or recorded",
-            "recording": "what live cells showed when the course was recorded",
-        }
+        best, *others = [link for link, why in self.links.items() if not why]
         rows = []
         for link, why in self.links.items():
-            rows.append((link, "no: " + why if why else "works: " + shows[link]))
+            rows.append((link, "no: " + why if why else "works: " + links.named(link).offers))
             if remedy := diagnose(link, self.seen)[1]:
                 rows.append(("", "to get it: " + remedy))
         forced = os.environ.get("LABS_LINK")
-        others = "; LABS_LINK=veth, say, forces another" if best == "tap" and not self.links["veth"] else ""
-        rows.append(("in use", f"{forced}, as LABS_LINK says" if forced else best + others))
+        other = f"; LABS_LINK={others[0]}, say, forces another" if others and links.named(others[0]).whole else ""
+        rows.append(("in use", f"{forced}, as LABS_LINK says" if forced else best + other))
         rows += [("", ""), *self.seen.programs.items(), ("root would add", "nothing that the course needs")]
         wide = max(len(name) for name, _ in rows) + 2
         page = textwrap.TextWrapper(WIDTH, subsequent_indent=" " * wide, break_on_hyphens=False, break_long_words=False)

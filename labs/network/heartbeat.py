@@ -1,9 +1,9 @@
 """Does this machine stand still now and then?  A heartbeat in the lab process, by which a timing experiment can tell.
 
-While it beats, the loop wants to be woken every 5 ms, and notes how late it was.  Late is only what the machine took: time in
-which this process had no CPU although its moment had come (another program's turn, a virtual machine that was stopped).  What the
-process itself computed is taken off, so a burst of frames is not lateness, and a busy notebook is none either, as long as there is
-a CPU left for the lab.  clock_gettime(2): CLOCK_MONOTONIC against CLOCK_PROCESS_CPUTIME_ID.
+While it beats, the loop is to be woken every 5 ms, and notes how late it was.  Late is what the machine took: time in which this
+process had no CPU although its moment had come (another program's turn, a virtual machine that stood still).  What the process
+itself computed is taken off (CLOCK_PROCESS_CPUTIME_ID, clock_gettime(2)): a burst of frames is not lateness, nor is a busy
+notebook as long as there is a CPU left for the lab.
 """
 
 from time import monotonic_ns as now

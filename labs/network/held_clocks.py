@@ -1,8 +1,8 @@
 """Time for the learner: a held wire stands still, the kernels' clocks do not.
 
 Whoever reads a paragraph between two steps takes longer than a kernel waits: it repeats what was not acknowledged, and in the end
-gives up.  So while a wire is held, the hosts' clocks are held, too, as far as the kernel lets us, and an exact repetition of what was
-sent is not held again.
+gives up.  So while a wire is held, the hosts' clocks are held, too, as far as the kernel lets us, and an exact repetition of what
+was sent is not held again.
 """
 
 from struct import unpack_from

@@ -7,15 +7,27 @@ Sockets are made inside the host by the lab process and handed over (SCM_RIGHTS,
 import errno
 import os
 import socket
+import weakref
+from collections.abc import Iterable
+from functools import partial
+from socket import socket as Socket
+from typing import TYPE_CHECKING
 
 from labs.errors import LabError
 from labs.network import kernel
+from labs.network.listener import TIMEOUT, Listener, calling_cell, same_cell
 from labs.network.program import Program
+from labs.network.refusals import UNKNOWN, Watch, in_use, no_way, overflowed, refused
 from labs.rooms import above
 
-__all__ = ["Card", "Host", "check_port", "in_use", "refused"]
+if TYPE_CHECKING:
+    import httpx
 
-PATIENCE = 10.0  # seconds that sockets made here wait before TimeoutError, so that no cell hangs for ever
+    from labs.network.wire import Wire
+
+__all__ = ["Card", "Host", "check_port"]
+
+STREAM = socket.SOCK_STREAM  # inside Host, `socket` is a method
 
 
 class Card:
@@ -38,22 +50,46 @@ class Host:
         self._names = names  # of all hosts → address
         self.cards = tuple(Card(card) for card in plan["cards"])
         self.mac, self.address = self.cards[0].mac, self.cards[0].addresses[0]
-        self._programs = []
+        self._programs, self._left = [], {}  # (address, port) → the socket that last listened there, the cell that made it
+        self._wires, self._owners = (), {}  # of the whole network, see know()
+
+    def know(self, wires: "tuple[Wire, ...]", owners: dict[str, str]) -> None:
+        """What surrounds it: the network's wires, and who has which address."""
+        self._wires, self._owners = wires, owners
 
     def __repr__(self):
         return f"{self.name} ({', '.join(card.addresses[0] for card in self.cards)})"
 
-    def socket(self, family=socket.AF_INET, type=socket.SOCK_STREAM, proto=0):
+    def socket(self, family: int = socket.AF_INET, type: int = STREAM, proto: int = 0) -> Socket:
         """A new socket inside this host, waiting at most 10 s in each call (socket.settimeout changes that)."""
+        return self._open(Socket, family, type, proto)
+
+    def _open(self, kind, family, type=STREAM, proto=0):
         _, (fd,) = self._lab.ask("socket", host=self.name, family=int(family), kind=int(type), protocol=int(proto))
-        made = socket.socket(family, type, proto, fileno=fd)
-        made.settimeout(PATIENCE)
+        made = kind(family, type, proto, fileno=fd)
+        made.settimeout(TIMEOUT)
         return made
 
-    def listen(self, port, backlog=128, address="0.0.0.0"):
-        """A listening TCP socket: listen(2) with this backlog.  Port 0 lets the kernel choose."""
+    def listen(self, port: int, backlog: int = 128, address: str = "0.0.0.0") -> Listener:
+        """A listening TCP socket: listen(2) with this backlog.  Port 0 lets the kernel choose.
+
+        A cell that is run again, unchanged, takes the place of the socket that it left listening here; all others get EADDRINUSE.
+        """
         check_port(port)
-        made = self.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
+        here = calling_cell()
+        try:
+            made = self._listen(port, backlog, address)
+        except OSError as e:
+            left, where = self._left.get((address, port), (lambda: None, None))
+            if e.errno != errno.EADDRINUSE or (former := left()) is None or not same_cell(where, here):
+                raise
+            former.close()
+            made = self._listen(port, backlog, address)
+        self._left[address, port] = weakref.ref(made), here
+        return made
+
+    def _listen(self, port, backlog, address):
+        made = self._open(Listener, socket.AF_INET6 if ":" in address else socket.AF_INET)
         try:
             made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             made.bind((address, port))
@@ -70,7 +106,7 @@ class Host:
             raise
         return made
 
-    def resolve(self, name):
+    def resolve(self, name: str) -> str:
         """The address of a host of this network by its name, "server" → "10.0.0.2"; an address stays.  ValueError for others."""
         address = self._names.get(name, "127.0.0.1" if name == "localhost" else name)
         try:
@@ -82,7 +118,7 @@ class Host:
             ) from None
         return address
 
-    def address_of(self, to, port):
+    def address_of(self, to: "Host | str", port: int) -> str:
         """The address at which connect(to, port) knocks; TypeError or ValueError if there can be none."""
         check_port(port)
         if not isinstance(to, (Host, str)):
@@ -91,12 +127,13 @@ class Host:
             raise ValueError(f"expected a host of {self.name}'s network, got {to!r} of another one: no wire joins them")
         return to.address if isinstance(to, Host) else self.resolve(to)
 
-    def connect(self, to, port, wait=True, timeout=PATIENCE):
+    def connect(self, to: "Host | str", port: int, wait: bool = True, timeout: float = TIMEOUT) -> Socket:
         """A TCP socket connected to `port` of another host (a Host, its name, or an address).
 
         With wait=False it returns as soon as the kernel has been told to connect: the SYN is on its way then, or held.
         """
         address = self.address_of(to, port)
+        before = Watch(self._wires if wait else ())
         made = self.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
         try:
             if wait:
@@ -107,21 +144,33 @@ class Host:
                 code = made.connect_ex((address, port))
                 if code not in (0, errno.EINPROGRESS):
                     raise OSError(code, os.strerror(code))
-            made.settimeout(PATIENCE)
+            made.settimeout(TIMEOUT)
         except TimeoutError:
             made.close()
-            raise TimeoutError(
-                f"{address} port {port} did not answer {self.name} within {timeout:g} s; is the wire held or cut?"
-            ) from None
+            why = before.why(timeout) or overflowed(port, *self._at(address)) or UNKNOWN
+            raise TimeoutError(f"{address} port {port} did not answer {self.name} within {timeout:g} s: {why}") from None
         except ConnectionRefusedError:
             made.close()
-            raise refused(address, port) from None
+            raise refused(address, port, self._at(address)[0]) from None
+        except OSError as e:
+            made.close()
+            if e.errno not in (errno.EHOSTUNREACH, errno.ENETUNREACH):
+                raise
+            raise no_way(e.errno, self.name, address, self._owners, before.why()) from None
         except BaseException:
             made.close()
             raise
         return made
 
-    def http(self, http2=False, verify=True, timeout=PATIENCE, names=None, **how):
+    def _at(self, address):
+        """The sockets and the counters of the host that has this address; nothing where that is not known."""
+        name = self.name if address.startswith("127.") or address == "::1" else self._owners.get(address)
+        read = partial(_read, self._lab, name)
+        return (kernel.sockets(read), kernel.counters(read)) if name else ([], {})
+
+    def http(
+        self, http2: bool | str = False, verify: object = True, timeout: float = TIMEOUT, names: dict | None = None, **how
+    ) -> "httpx.Client":
         """An httpx.Client whose connections start in this host; the names of hosts resolve: client.http().get("http://server/").
 
         http2: True offers HTTP/2 over TLS (ALPN, RFC 7301), "only" speaks nothing else, over plain TCP by prior knowledge
@@ -130,7 +179,9 @@ class Host:
         """
         return above("http_client")(self, http2, verify, timeout, names or {}, **how)
 
-    def run(self, argv, env=None, folder=None, sockets=()):
+    def run(
+        self, argv: list, env: dict | None = None, folder: str | None = None, sockets: Iterable[Socket | int] = ()
+    ) -> Program:
         """Start a program inside this host: a Program with wait(), output(), kill().  It ends with the network at the latest.
 
         sockets (or other files, 3 at most) are its descriptors 3, 4, 5, as sd_listen_fds(3) hands them to services.
@@ -140,37 +191,32 @@ class Host:
         return program
 
     @property
-    def programs(self):
+    def programs(self) -> list[Program]:
         """The programs that run in this host now, as run() returned them, in the order of their start."""
         self._programs = [program for program in self._programs if program.running]
         return list(self._programs)
 
-    def forget_programs(self):
+    def forget_programs(self) -> None:
         """The network closes, and they end with it."""
         self._programs = []
 
-    def read(self, path):
+    def read(self, path: str) -> str:
         """The text of a file as this host sees it: read("/proc/net/arp")."""
-        path = path.replace(
-            "/proc/net/", "/proc/thread-self/net/"
-        )  # /proc/net belongs to the lab's first thread; this one is in the host
-        _, (fd,) = self._lab.ask("open", host=self.name, path=path)
-        with open(fd) as file:
-            return file.read()
+        return _read(self._lab, self.name, path)
 
-    def sockets(self):
+    def sockets(self) -> kernel.SocketTable:
         """The kernel's view of every TCP and UDP socket in this host: a list of rows that prints as a table."""
         return kernel.sockets(self.read)
 
-    def listens(self, port):
+    def listens(self, port: int) -> bool:
         """True if something in this host listens on this TCP port."""
         return any(row.state == "LISTEN" and row.local.endswith(f":{port}") for row in self.sockets())
 
-    def counters(self):
+    def counters(self) -> dict[str, int]:
         """The kernel's counters of this host as a dict, named as nstat(8) names them."""
         return kernel.counters(self.read)
 
-    def sysctl(self, name, value=None):
+    def sysctl(self, name: str, value: object = None) -> str:
         """Read, or change, a kernel setting of this host: sysctl("net.ipv4.tcp_syncookies", 0)."""
         if not name.startswith("net."):
             raise ValueError(f"expected a setting of this host's network such as 'net.ipv4.ip_forward', got {name!r}")
@@ -188,16 +234,13 @@ class Host:
         return reply["value"]
 
 
-def in_use(name, port):
-    return OSError(
-        errno.EADDRINUSE, f"port {port} of {name} is in use; close the socket that listens there, or take another port"
-    )
+def _read(lab, name, path):
+    path = path.replace("/proc/net/", "/proc/thread-self/net/")  # /proc/net is of the lab's first thread; this one is in the host
+    _, (fd,) = lab.ask("open", host=name, path=path)
+    with open(fd) as file:
+        return file.read()
 
 
-def refused(address, port):
-    return ConnectionRefusedError(errno.ECONNREFUSED, f"{address} answered with RST: nothing listens on its port {port}")
-
-
-def check_port(port):
+def check_port(port: int) -> None:
     if not isinstance(port, int) or not 0 <= port <= 65535:
         raise ValueError(f"expected a port from 0 to 65535, got {port!r}")

@@ -4,15 +4,16 @@ Formats: proc_pid_net(5), Documentation/networking/proc_net_tcp.rst, snmp_counte
 """
 
 import socket
-import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 
+from labs.decode.reading import EPHEMERAL
 from labs.tables import columns
 
-__all__ = ["STATES", "SocketRow", "SocketTable", "accept_queue", "counters", "sockets"]
+__all__ = ["STATES", "SocketRow", "SocketTable", "counters", "sockets"]
 
 STATES = (  # include/net/tcp_states.h; the names are those of RFC 9293 §3.3.2, with SYN_RECV for SYN-RECEIVED
-    None, "ESTABLISHED", "SYN_SENT", "SYN_RECV", "FIN_WAIT1", "FIN_WAIT2", "TIME_WAIT",
+    "", "ESTABLISHED", "SYN_SENT", "SYN_RECV", "FIN_WAIT1", "FIN_WAIT2", "TIME_WAIT",
     "CLOSE", "CLOSE_WAIT", "LAST_ACK", "LISTEN", "CLOSING", "SYN_RECV",
 )  # fmt: skip
 TIMERS = {0: "", 1: "retransmit", 2: "keep-alive", 3: "time-wait", 4: "probe"}
@@ -31,15 +32,15 @@ class SocketRow:
     timer: str  # which timer runs: "", "retransmit", "keep-alive", "time-wait", "probe"
     retransmits: int  # times that the oldest unacknowledged segment was sent again
 
-    def to_record(self):
+    def to_record(self) -> list:
         return [getattr(self, name) for name in self.__slots__]
 
     @classmethod
-    def from_record(cls, record):
+    def from_record(cls, record: list) -> "SocketRow":
         return cls(*record)
 
 
-class SocketTable(list):
+class SocketTable(list[SocketRow]):
     """A list of SocketRow that prints as a table, ephemeral ports as letters: they differ from run to run."""
 
     def __repr__(self):
@@ -49,7 +50,7 @@ class SocketTable(list):
             address, _, port = text.rpartition(":")
             if port == "0":
                 return "*" if address in ("0.0.0.0", "::") else f"{address}:*"
-            if 32768 <= int(port) <= 60999:  # net.ipv4.ip_local_port_range
+            if int(port) in EPHEMERAL:
                 port = letters.setdefault(
                     port, chr(65 + len(letters) % 26) + ("" if len(letters) < 26 else str(len(letters) // 26))
                 )
@@ -59,11 +60,11 @@ class SocketTable(list):
         head = ("proto", "state", "local", "remote", "recv-q", "send-q", "timer")
         return "\n".join(columns([head, *rows])) if rows else "no sockets"
 
-    def to_record(self):
+    def to_record(self) -> list:
         return [row.to_record() for row in self]
 
     @classmethod
-    def from_record(cls, record):
+    def from_record(cls, record: list) -> "SocketTable":
         return cls(SocketRow.from_record(row) for row in record)
 
 
@@ -77,13 +78,13 @@ def _endpoint(text):
     return f"[{shown}]:{int(port, 16)}"
 
 
-def sockets(read):
+def sockets(read: Callable[[str], str]) -> SocketTable:
     """All TCP and UDP sockets; `read(path)` gives a file's text in the host's namespace."""
     rows = SocketTable()
     for protocol in ("tcp", "udp", "tcp6", "udp6"):
         try:
             lines = read(f"/proc/thread-self/net/{protocol}").splitlines()[1:]
-        except OSError:
+        except FileNotFoundError:
             continue  # a kernel without IPv6
         for line in lines:
             word = line.split()
@@ -98,22 +99,12 @@ def sockets(read):
     return rows
 
 
-def counters(read):
+def counters(read: Callable[[str], str]) -> dict[str, int]:
     """The kernel's counters by the names that `nstat` uses: {"TcpRetransSegs": 0, "TcpExtListenOverflows": 0, …}."""
-    values = {}
+    values: dict[str, int] = {}
     for path in ("/proc/thread-self/net/snmp", "/proc/thread-self/net/netstat"):
         lines = read(path).splitlines()
         for names, numbers in zip(lines[::2], lines[1::2]):
             group = names.split(":")[0]
             values |= {f"{group}{name}": int(n) for name, n in zip(names.split()[1:], numbers.split()[1:])}
     return values
-
-
-def accept_queue(listener):
-    """(connections that wait for accept(), backlog) of a listening socket of this notebook.  Chapter 18 reads it.
-
-    tcp(7), TCP_INFO: on a listening socket tcpi_unacked and tcpi_sacked hold these two (net/ipv4/tcp.c, tcp_get_info).
-    """
-    if not listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
-        raise ValueError("expected a socket that listens: only that one has an accept queue")
-    return struct.unpack_from("=II", listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 32), 24)

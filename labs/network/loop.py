@@ -1,7 +1,7 @@
 """The lab process's event loop: one epoll(7) that is told once of each descriptor, and what to call when it is ready.
 
-select(2) ends at descriptor 1,023 and is given the whole list anew each turn.  Here a turn costs as much as there is to do, however
-many descriptors stay silent.  trio/_core/_io_epoll.py is the same idea, grown up.
+select(2) ends at descriptor 1,023 and is given the whole list anew each turn.  Here a turn costs as much as there is to do,
+however many descriptors stay silent.
 """
 
 import select

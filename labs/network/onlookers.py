@@ -1,15 +1,15 @@
 """Who looks on at a wire, or meddles: packet sockets of the notebook, and its rules, which judge single frames.
 
-Both are sockets to the notebook.  The wire never waits for it: what it is too slow for is kept here, up to a limit, and then lost.
+Both are sockets to the notebook.  The wire never waits for it: what it is too slow for is kept here, up to a limit, then lost.
 """
 
 import socket
 from collections import deque
-from collections.abc import Callable
 
 from labs.network.cable import Cable
 from labs.network.loop import Loop
 from labs.network.messages import FRAME, QUESTION, VERDICT
+from labs.network.traffic import Traffic
 
 __all__ = ["JUDGED", "Judge", "Onlooker"]
 
@@ -30,22 +30,22 @@ def pair() -> tuple[socket.socket, socket.socket]:
 class Onlooker:
     """A packet socket on a wire: it hears every frame but its own, and puts frames on the wire."""
 
-    def __init__(self, loop: Loop, cable: Cable, missed: Callable[[], None], gone: Callable[["Onlooker"], None]) -> None:
-        """missed() is called for a frame that it had no room for; gone(self) when the notebook has closed it."""
-        self.loop, self.cable, self.missed, self.gone = loop, cable, missed, gone
+    def __init__(self, traffic: Traffic, cable: Cable) -> None:
+        self.traffic, self.loop, self.cable = traffic, traffic.loop, cable
         self.waiting: deque[bytes] = deque()  # frames that it had no room for yet
         self.socket, self.theirs = pair()
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, ROOM)
         self.theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, INJECTED)
         self.speaking = self.blocked = False
-        loop.watch(self.socket.fileno(), self.inject)
+        self.loop.watch(self.socket.fileno(), self.inject)
+        traffic.onlookers.append(self)
         cable.set({"onlookers": [*cable.onlookers, self]})
 
-    def tell(self, frame: bytes, source: int) -> None:
+    def tell(self, frame: bytes) -> None:
         if self.speaking:
             return
         if len(self.waiting) == BACKLOG:
-            self.missed()
+            self.traffic.lost += 1
             return
         self.waiting.append(frame)
         if not self.blocked:
@@ -94,7 +94,7 @@ class Onlooker:
         self.socket.close()
         self.waiting.clear()
         self.cable.set({"onlookers": [other for other in self.cable.onlookers if other is not self]})
-        self.gone(self)
+        self.traffic.onlookers.remove(self)
 
 
 class Judge:
@@ -102,7 +102,7 @@ class Judge:
 
     def __init__(self, loop: Loop, cable: Cable) -> None:
         self.loop, self.cable = loop, cable
-        self.open: deque[tuple] = deque()  # (number, frame, source) without a verdict, in order
+        self.open: deque[tuple[int, bytes, int]] = deque()  # (number, frame, source) without a verdict, in order
         self.asked = 0  # how many of them the notebook has got
         self.socket, self.theirs = pair()
         loop.watch(self.socket.fileno(), self.verdict)
@@ -141,7 +141,8 @@ class Judge:
         number, drop, extra, copies, behind = VERDICT.unpack_from(message)
         if self.open and self.open[0][0] == number:
             self.asked -= 1
-            self.cable.decide(*self.open.popleft(), message[VERDICT.size :] or None, drop, extra, copies, behind)
+            verdict = message[VERDICT.size :] or None, drop, extra, copies, behind
+            self.cable.decide(*self.open.popleft(), *verdict)
             self.ask()
 
     def close(self) -> None:

@@ -22,7 +22,7 @@ __all__ = ["main"]
 NEWUSER, NEWPID = 0x10000000, 0x20000000  # sched.h
 
 
-def isolate(uid, gid):
+def isolate(uid: int, gid: int) -> None:
     """Leave the machine's namespaces: a user namespace makes this process the root of its own network (user_namespaces(7))."""
     try:
         checked(libc.unshare(NEWUSER | NEWNET | NEWPID))
@@ -36,7 +36,7 @@ def isolate(uid, gid):
             file.write(text)
 
 
-def main(fd):
+def main(fd: int) -> None:
     lifeline = socket.socket(fileno=fd)
     message, (log, *_), _, _ = socket.recv_fds(lifeline, MESSAGE, 2)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # it ends with its notebook, and only then

@@ -1,5 +1,6 @@
 """A real program inside a host: started there, heard here, ended with it."""
 
+import errno
 import os
 import signal as signals
 import time
@@ -16,9 +17,7 @@ LOOK = 0.01  # seconds between two looks at what a program does
 class Program:
     """A running (or ended) program.  Its output is kept in memory, up to a limit: read it at any time with output()."""
 
-    def __init__(
-        self, lab, host: str, argv: list, environment: dict | None, folder: str | None, sockets: Iterable = ()
-    ) -> None:
+    def __init__(self, lab, host: str, argv: list, environment: dict | None, folder: str | None, sockets: Iterable = ()) -> None:
         if isinstance(argv, str) or not argv:
             raise TypeError(f"expected a list such as ['ping', '-c1', '10.0.0.2'], got {argv!r}")
         self.argv, self._lab = [str(word) for word in argv], lab
@@ -35,6 +34,8 @@ class Program:
                 raise LabError(f"expected a folder to start {self.argv[0]!r} in, got {folder!r}: there is none") from None
             if isinstance(e, FileNotFoundError):
                 raise LabError(f"expected a program that is installed here, got {self.argv[0]!r}: it was not found") from None
+            if e.errno == errno.EMFILE:
+                raise
             raise LabError(f"expected a program that can be started, got {self.argv[0]!r}: {e.strerror}") from None
         self._inner, self.pid = reply["pid"], reply["outside"]  # as the lab's own PID namespace counts, and as the machine does
 
@@ -72,7 +73,7 @@ class Program:
         return " ".join(self.output().split())[-500:] or "nothing"
 
     def output(self) -> str:
-        """What it has written so far (standard output and error), as text: the first and the last 32 MB, and what was dropped between."""
+        """What it has written so far (standard output and error), as text; of more than 64 MB a line says what is missing."""
         if not self._lab.closed:
             self._lab.ask("heard", pid=self._inner)
         memory = self._output.fileno()

@@ -6,6 +6,7 @@ A pidfd (pidfd_open(2)) becomes readable when its process ends, so the loop that
 import fcntl
 import os
 import resource
+import signal
 from functools import partial
 
 from labs.network.hosts import Hosts
@@ -17,10 +18,10 @@ __all__ = ["Programs"]
 
 
 class Output:
-    """What a program writes: it comes through a pipe and goes into a memfd of the notebook, which keeps the beginning and the end.
+    """What a program writes: it comes through a pipe and goes into a memfd of the notebook, which keeps beginning and end.
 
-    A pipe, so that the memory has a limit whatever the program writes: it waits while the pipe is full (pipe(7)), and no byte of it
-    passes through this interpreter (splice(2)).  Layout: labs.network.messages.
+    A pipe, so that the memory has a limit whatever the program writes: it waits while the pipe is full (pipe(7)).  No byte passes
+    through this interpreter (splice(2)).  Layout: labs.network.messages.
     """
 
     def __init__(self, loop: Loop, memory: int) -> None:
@@ -38,9 +39,7 @@ class Output:
             return False
         at = self.written if self.written < KEPT else KEPT + self.written % KEPT
         try:
-            count = os.splice(
-                self.pipe, self.memory, KEPT - at % KEPT, offset_dst=WRITTEN.size + at, flags=os.SPLICE_F_NONBLOCK
-            )
+            count = os.splice(self.pipe, self.memory, KEPT - at % KEPT, offset_dst=WRITTEN.size + at, flags=os.SPLICE_F_NONBLOCK)
         except BlockingIOError:
             return False
         except OSError:  # no memory left
@@ -62,8 +61,8 @@ class Output:
 class Started:
     """A program that was started: its process group, what it writes, and its exit status when it has ended."""
 
-    def __init__(self, pid: int, output: Output) -> None:
-        self.pid, self.output, self.pidfd = pid, output, os.pidfd_open(pid)
+    def __init__(self, pid: int, pidfd: int, output: Output) -> None:
+        self.pid, self.pidfd, self.output = pid, pidfd, output
         self.status: int | None = None
         self.group = True  # there is still a process in its group
 
@@ -84,7 +83,7 @@ class Programs:
 
         self.hosts.enter(host)
         output = Output(self.loop, fds[0])
-        given, high = range(3, 2 + len(fds)), []
+        given, high = range(3, 2 + len(fds)), list[int]()
 
         def place() -> None:
             for number, fd in zip(given, high):
@@ -105,10 +104,19 @@ class Programs:
         finally:
             for fd in (output.theirs, *high):
                 os.close(fd)
-        started = self.started[program.pid] = Started(program.pid, output)
-        self.loop.watch(started.pidfd, partial(self.bury, started))
-        with open(f"/proc/self/fdinfo/{started.pidfd}") as info:  # /proc is still the machine's, and counts as it does
-            outside = next(int(line.split()[1]) for line in info if line.startswith("Pid:"))
+        pidfd = -1
+        try:
+            pidfd = os.pidfd_open(program.pid)
+            with open(f"/proc/self/fdinfo/{pidfd}") as info:  # /proc is still the machine's, and counts as it does
+                outside = next(int(line.split()[1]) for line in info if line.startswith("Pid:"))
+        except OSError:  # no descriptor left
+            os.killpg(program.pid, signal.SIGKILL)
+            os.waitpid(program.pid, 0)
+            if pidfd >= 0:
+                os.close(pidfd)
+            raise
+        started = self.started[program.pid] = Started(program.pid, pidfd, output)
+        self.loop.watch(pidfd, partial(self.bury, started))
         return {"pid": program.pid, "outside": outside}
 
     def do_wait(self, pid: int, timeout: float) -> Later:

@@ -1,184 +1,187 @@
-"""What the link "relay" does with bytes: pass them on between two sockets, after a delay if the wire has one, and note them.
+"""What the link "relay" does with bytes: pass them on between two sockets, after the delay of the wire, and have them drawn.
 
-A thread of its own does it, in an event loop, so that a cell which waits does not keep its own bytes waiting.
+A thread of its own does it, in an event loop as 02-polling builds one, so that a cell which waits does not keep its own bytes
+waiting.  Only this thread touches the relay's ends of connections; others ask it (ask, soon) and wait on one Condition.
 """
 
-import asyncio
+import heapq
+import itertools
 import selectors
 import socket
 import threading
 import time
+from collections import deque
+from collections.abc import Callable
 
-from labs.captures.frame import Arrival
 from labs.errors import LabError
-from labs.network.redraw import Event, redraw
+from labs.network.redraw import Drawing
 
-__all__ = ["Passing", "Watch", "end_tasks"]
+__all__ = ["HERE", "PIECE", "Loop", "closed"]
 
-SETTLED = 2.0  # seconds
-PIECE, IN_FLIGHT = 65_536, 16  # bytes read at a time; how many such may wait, so that a reader who stops holds up the sender
+HERE = "127.0.0.1"
+PIECE = 65_536  # bytes read at a time
 
 
-class Passing:
-    """The thread that passes bytes on, and the list of what it saw.  It does not know the network, which may so be forgotten."""
+def closed() -> LabError:
+    return LabError("this network is closed; make another one with labs.network(…)")
 
-    def __init__(self, delay=0.0):
-        self.events, self.ends, self.delay, self.on_the_way = [], set(), delay, 0
-        self.loop = asyncio.SelectorEventLoop()
-        self.thread = threading.Thread(target=self._turn, name="labs relay", daemon=True)
+
+class Loop:
+    """The thread and what it turns.  It does not know the network, which may so be forgotten.
+
+    changed: a Condition that is notified after each turn in which something happened.
+    """
+
+    def __init__(self, drawing: Drawing):
+        self.drawing, self.changed, self.stopped, self.failure = drawing, threading.Condition(), False, None
+        self.joined = set()  # connections: labs.network.relay_ways.Joined
+        self.selector = selectors.DefaultSelector()
+        self._calls, self._settling = deque(), []
+        self._timers, self._order, self._last_arrival = [], itertools.count(), 0.0
+        self._bell, self._door = socket.socketpair()
+        for one in (self._bell, self._door):
+            one.setblocking(False)
+        self.selector.register(self._door, selectors.EVENT_READ, self._rung)
+        self.thread = threading.Thread(target=self._run, name="labs relay", daemon=True)
         self.thread.start()
 
-    def _turn(self):
-        self.loop.run_forever()
-        self.loop.run_until_complete(end_tasks())
-        self.loop.close()
+    # ── for other threads ────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def call(self, function):
-        """Let the thread call function(); what it returns."""
+    def soon(self, function: Callable[[], object]) -> None:
+        """Let the thread call function(), after all that it was asked before."""
+        self._calls.append(function)
+        try:
+            self._bell.send(b"!")
+        except OSError:  # it has been rung often enough; or the loop has stopped
+            pass
 
-        async def called():
-            return function()
+    def ask(self, function: Callable[[], object]):
+        """Let the thread call function(); what it returns.  LabError if the network is closed."""
+        answer = []
+        self.soon(lambda: answer.append(function()))
+        if not self.wait(lambda: answer):
+            raise LabError(f"the relay has failed: {self.failure!r}; make another network") if self.failure else closed()
+        return answer[0]
 
-        return asyncio.run_coroutine_threadsafe(called(), self.loop).result(SETTLED)
+    def wait(self, true: Callable[[], object], timeout: float | None = None) -> bool:
+        """Wait until true() is; False if it was not within `timeout` s, or can never be, because the loop has stopped."""
+        with self.changed:
+            self.changed.wait_for(lambda: true() or self.stopped, timeout)
+            return bool(true())
 
-    def read_when_ready(self, sock, function):
-        self.call(lambda: self.loop.add_reader(sock, function))
+    @property
+    def busy(self) -> int:
+        """How much waits for the thread, or for its time to arrive."""
+        return len(self._calls) + len(self._timers)
 
-    def stop(self):
-        self.loop.call_soon_threadsafe(self.loop.stop)
+    def settle(self, timeout: float) -> None:
+        """Wait until what programs have sent by now has been passed on, or `timeout` s.  What the wire delays, arrives first."""
+        settling = _Settling()
+        self.soon(lambda: self._settling.append(settling.begin(self.joined)))
+        self.wait(lambda: settling.done, timeout)
+
+    def stop(self) -> None:
+        """End the thread and close its ends.  Doing it twice is fine."""
+        self.stopped = True
+        self.soon(int)
         if threading.current_thread() is not self.thread:
             self.thread.join(2)
 
-    def note(self, connection, kind, side, data=b""):
-        self.events.append(Event(time.time_ns(), connection, kind, side, data))
+    def close_in_child(self) -> None:
+        """A forked child must not keep the parent's connections open: a close there would reach nobody."""
+        self.stopped, self.changed = True, threading.Condition()
+        for one in [self.selector, self._bell, self._door, *(sock for joined in self.joined for sock in joined.ways)]:
+            one.close()
 
-    def join(self, connection, near, far):
-        for one in (near, far):
-            one.setblocking(False)
-        self.ends |= {near, far}
-        asyncio.run_coroutine_threadsafe(self._join(connection, near, far), self.loop)
+    # ── the thread ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _join(self, connection, near, far):
-        ways = (self._pass(connection, "client", near, far), self._pass(connection, "server", far, near))
+    def _run(self):
         try:
-            await asyncio.gather(*ways)
+            while not self.stopped:
+                self._turn()
+        except Exception as error:  # a mistake of ours: whoever asks next reads it; a thread must not print
+            self.failure = error
         finally:
-            self.ends -= {near, far}
-            near.close(), far.close()
+            with self.changed:
+                self.stopped = True
+                self.changed.notify_all()
+            for joined in list(self.joined):
+                joined.close()
+            self.selector.close(), self._bell.close(), self._door.close()
 
-    async def _pass(self, connection, side, source, target):
-        """Read what comes, note it, and put it into the queue of what is on its way; nothing at all is the end of the stream."""
-        way, data = asyncio.Queue(IN_FLIGHT), b"+"
-        delivering = self.loop.create_task(self._deliver(way, target))
+    def _turn(self):
+        ready, number = self.selector.select(self._pause()), self.drawing.number
+        for key, mask in ready:
+            key.data(key.fileobj, mask)
+        now = time.monotonic()
+        while self._timers and self._timers[0][0] <= now:
+            heapq.heappop(self._timers)[-1]()
+        sources = {key.fileobj for key, mask in ready if mask & selectors.EVENT_READ}
+        settled = [one for one in self._settling if one.turned(sources, now, self._last_arrival)]
+        self._settling = [one for one in self._settling if not one.done]
+        calls = len(self._calls)
+        for _ in range(calls):
+            self._calls.popleft()()
+        if calls or settled or self.drawing.number != number:
+            with self.changed:
+                self.changed.notify_all()
+
+    def _rung(self, door, mask):
         try:
-            while data and not delivering.done():
-                data = await self.loop.sock_recv(source, PIECE)
-                self.note(connection, "data" if data else "end", side, data)
-                if not data:
-                    self.ends.discard(source)  # nothing will come from it any more
-                self.on_the_way += 1
-                await way.put((self.loop.time() + self.delay, data))
-            await delivering
-        except OSError:  # the other end is gone
-            self.note(connection, "reset", side)
-            for one in (source, target):
-                try:
-                    one.shutdown(socket.SHUT_RDWR)
-                except OSError:
-                    pass
-        finally:
-            delivering.cancel()
-            self.on_the_way -= way.qsize()
+            door.recv(PIECE)
+        except OSError:
+            pass
 
-    async def _deliver(self, way, target):
-        data = b"+"
-        while data:
-            due, data = await way.get()
-            try:
-                if due > self.loop.time():
-                    await asyncio.sleep(due - self.loop.time())
-                if data:
-                    await self.loop.sock_sendall(target, data)
-                else:
-                    target.shutdown(socket.SHUT_WR)
-            finally:
-                self.on_the_way -= 1
+    def _pause(self):
+        """How long the selector may wait for something to happen: None, for ever."""
+        if self._calls or any(one.until is None for one in self._settling):
+            return 0
+        times = [when for when, *_ in self._timers[:1]] + [one.until for one in self._settling]
+        return max(0.0, min(times) - time.monotonic()) if times else None
 
-    def connections(self):
-        """{Connection: the sides that have said all they had to say}, of those that are open at one side at least."""
-        found = {}
-        for event in list(self.events):
-            if event.kind == "open":
-                found[event.connection] = set()
-            elif event.kind == "end" and event.connection in found:
-                found[event.connection].add(event.side)
-            elif event.kind == "reset":
-                found.pop(event.connection, None)
-        return {connection: ended for connection, ended in found.items() if len(ended) < 2}
+    def later(self, when: float, function: Callable[[], object]) -> None:
+        """Call function() at the time `when` of the monotonic clock."""
+        heapq.heappush(self._timers, (when, next(self._order), function))
 
-    def settle(self, timeout=SETTLED):
-        """Wait until the relay has passed on what programs have sent by now: nothing to read at its ends, twice running."""
-        give_up, before = time.monotonic() + timeout, -1
-        while self.thread.is_alive() and (left := give_up - time.monotonic()) > 0:
-            busy = asyncio.run_coroutine_threadsafe(self._busy(), self.loop).result(left)
-            if not busy and before == len(self.events):
-                return
-            before = -1 if busy else len(self.events)
+    def arrival(self, when: float, function: Callable[[], object]) -> None:
+        """The same for something that is on the wire until then: settle() waits for it."""
+        self._last_arrival = max(self._last_arrival, when)
+        self.later(when, function)
 
-    async def _busy(self):
-        """Whether something is on its way or waits to be read; asked by the thread that reads, a turn after it was asked."""
-        await asyncio.sleep(0)
-        with selectors.DefaultSelector() as ready:  # not select(2), which knows no descriptor beyond 1023
-            for one in self.ends:
-                if one.fileno() != -1:
-                    ready.register(one, selectors.EVENT_READ)
-            return bool(self.on_the_way or ready.get_map() and ready.select(0))  # Windows selects among none with an error
+    def after_trips(self, trips: int, *functions: Callable[[], object]) -> None:
+        """Call them when something has crossed the wire so many times: at once, if it has no delay."""
+        for function in functions:
+            if self.drawing.delay:
+                self.arrival(time.monotonic() + trips * self.drawing.delay, function)
+            else:
+                function()
 
 
-async def end_tasks():
-    """Cancel all other tasks of this event loop, and wait until they have ended."""
-    tasks = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+class _Settling:
+    """A wish to know when what was there is passed on.
+
+    A way is done with when it had nothing to read in a turn, or has read as much as may have waited in its socket: so that the
+    wish ends even where traffic never does.
+    """
+
+    def __init__(self):
+        self.done, self.until = False, None
+
+    def begin(self, joined):
+        self.left = {way: way.passed + _room(way.source) for each in joined for way in each.ways.values() if way.reads}
+        return self
+
+    def turned(self, ready, now, last_arrival):
+        """After a turn of the loop; `ready`: the sockets that had something to read.  True when the wish is fulfilled."""
+        self.left = {way: goal for way, goal in self.left.items() if way.reads and way.source in ready and way.passed < goal}
+        if not self.left and self.until is None:
+            self.until = last_arrival  # what is on the wire now was sent before
+        self.done = self.until is not None and now >= self.until
+        return self.done
 
 
-class Watch:
-    """A capture that is running.  lo: a labs.network.loopback.Loopback, or None."""
-
-    def __init__(self, passing, hosts, make, lo=None):
-        self.passing, self.hosts, self.make, self.start, self.lo = passing, hosts, make, None, lo
-
-    def begin(self):
-        if self.start is not None:
-            raise LabError("this capture runs already")
-        self.passing.settle()
-        self.start = len(self.passing.events)
-        self.lo_start = self.lo.mark() if self.lo else None
-
-    def so_far(self):
-        if self.start is None:
-            raise LabError("this capture has not begun; use it as `with net.capture() as cap:`")
-        self.passing.settle()
-        frames = []
-        for index, raw, moment, sender, receiver in redraw(list(self.passing.events)):
-            if index >= self.start:
-                frame = self.make(raw, number=len(frames) + 1, time=moment, sender=sender, wire=0)
-                frame.arrivals = [
-                    Arrival(moment, host) for host in self.hosts if host == receiver or not receiver and host != sender
-                ]
-                frames.append(frame)
-        return frames, 0
-
-    def wait(self, match, timeout):
-        deadline = time.monotonic() + timeout
-        while time.monotonic() < deadline:
-            if found := next(filter(match, self.so_far()[0]), None):
-                return found
-        raise LabError(f"no frame came within {timeout:g} s for which {getattr(match, '__name__', 'the function')} is true")
-
-    def end(self):
-        return self.so_far()
-
-    def on_loopback(self):
-        return self.lo.capture(self.lo_start) if self.lo else None
+def _room(sock):
+    try:
+        return sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+    except OSError:
+        return 0

@@ -1,7 +1,7 @@
 """What the notebook asks, and the answers: one channel for each of its threads, one request on it at a time.
 
-The parts of the lab answer: do_NAME of one of them answers the request NAME.  It returns the answer, or the answer and descriptors
-to hand over with it, or Later, when it has to wait (for a frame to step, for a program to end); nobody else waits for it then.
+do_NAME of a part of the lab answers the request NAME.  It returns the answer, or the answer and descriptors to hand over with it,
+or Later, when it has to wait (for a frame to step, for a program to end); nobody else waits for it then.
 """
 
 import errno
@@ -85,7 +85,7 @@ class Requests:
         if isinstance(reply, Later):
             self.waiting.append((channel, reply))  # answer_waiting() looks at once, after those who came first
         else:
-            self.send(channel, *(reply if isinstance(reply, tuple) else (reply,)))
+            self.send(channel, reply)
 
     def answer(self, message: bytes, fds: list[int], flags: int) -> dict | tuple | Later:
         if flags & socket.MSG_CTRUNC:  # unix(7): no free descriptors here for those that came
@@ -93,7 +93,7 @@ class Requests:
         what = marshal.loads(message)
         return self.do[what.pop("do")](**what, **({"fds": fds} if fds else {}))
 
-    def caught(self, function: Callable, *args: object) -> dict | tuple | Later | None:
+    def caught(self, function: Callable, *args: object):
         """What the function returns, or its error as an answer: a mistake of ours must not end the learner's network."""
         try:
             return function(*args)
@@ -108,7 +108,8 @@ class Requests:
                 self.waiting.remove(one)
                 self.send(one[0], reply)
 
-    def send(self, channel: socket.socket, reply: dict, fds: list[int] | tuple = ()) -> None:
+    def send(self, channel: socket.socket, reply: dict | tuple) -> None:
+        reply, fds = reply if isinstance(reply, tuple) else (reply, [])
         try:
             socket.send_fds(channel, [marshal.dumps(reply)], fds)
         except OSError:

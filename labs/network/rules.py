@@ -35,30 +35,39 @@ class Rule:
         if times is not None and (not isinstance(times, int) or times < 1):
             raise ValueError(f"expected times to be 1 or more, or None for always, got {times!r}")
         self._rules, self.match, self.rewrite = rules, match, rewrite
-        self.drop, self.delay, self.duplicate, self.reorder, self.times = (
-            bool(drop),
-            float(delay),
-            int(duplicate),
-            int(reorder),
-            times,
-        )
+        self.drop, self.delay, self.duplicate, self.reorder, self.times = bool(drop), float(delay), duplicate, reorder, times
         self.hits, self.error = 0, None
 
-    def remove(self):
+    def remove(self) -> None:
         """Take the rule away, once it has judged all that was sent so far; if it failed on a frame, say so now."""
         self._rules.remove(self)
         if self.error:
             error, self.error = self.error, None
             raise LabError(f"the rule failed on a frame and was not applied any more: {error!r}") from error
 
+    def __repr__(self):
+        does = [words for said, words in (
+            (self.drop, "drops them"), (self.delay, f"delays them {self.delay:g} s"),
+            (self.duplicate, f"sends {self.duplicate} more of each"), (self.rewrite, "rewrites them"),
+            (self.reorder, f"lets {self.reorder} pass each"),
+        ) if said]  # fmt: skip
+        which, code = getattr(self.match, "__name__", "its function"), getattr(self.match, "__code__", None)
+        which += f" (line {code.co_firstlineno})" if code else ""
+        times = "" if self.times is None else f" of {self.times}"
+        ends = f"failed on a frame: {self.error!r}" if self.error else "ends with remove() or its `with`"
+        if self not in self._rules.standing:
+            ends = "has ended"
+        return f"rule for frames of which {which} is true: {', '.join(does)}; {self.hits}{times} so far; {ends}"
+
     def __enter__(self):
         return self
 
-    def __exit__(self, kind, *_):
+    def __exit__(self, kind, error, _):
         if kind is None:
-            self.remove()
-        else:
-            self._rules.remove(self)
+            return self.remove()
+        self._rules.remove(self)
+        if self.error:
+            error.add_note(f"besides, the rule failed on a frame and was not applied any more: {self.error!r}")
 
 
 class Rules:
@@ -68,7 +77,11 @@ class Rules:
         self._lab, self._wire, self._senders = lab, wire, senders
         self._rules, self._socket, self._thread, self._lock = [], None, None, threading.Lock()
 
-    def add(self, rule):
+    @property
+    def standing(self) -> tuple[Rule, ...]:
+        return tuple(self._rules)
+
+    def add(self, rule: Rule) -> None:
         with self._lock:
             self._catch_up()
             if self._socket is None:
@@ -80,7 +93,7 @@ class Rules:
                 self._thread.start()
             self._rules = [*self._rules, rule]
 
-    def remove(self, rule=None):
+    def remove(self, rule: Rule | None = None) -> None:
         """Remove one rule, or all."""
         with self._lock:
             try:
@@ -103,7 +116,7 @@ class Rules:
             except LabError:
                 pass  # the lab process has ended: nothing is left to judge
 
-    def verdict(self, raw, source):
+    def verdict(self, raw: bytes, source: int) -> tuple[tuple[bool, float, int, int], bytes]:
         """What the first rule that matches says of a frame: (drop, delay, copies, frames to let pass), and its new bytes."""
         frame = Frame(raw, sender=self._senders.get(source, "wire"), wire=self._wire)
         for rule in list(self._rules):

@@ -8,6 +8,7 @@ import socket
 from scapy.config import conf
 from scapy.data import MTU
 from scapy.layers.l2 import Ether
+from scapy.packet import Packet
 from scapy.supersocket import SuperSocket
 
 __all__ = ["WireSocket"]
@@ -19,12 +20,12 @@ class WireSocket(SuperSocket):
     desc = "a wire of the lab"
     nonblocking_socket = False
 
-    def __init__(self, fd):
-        self.ins = self.outs = socket.socket(fileno=fd)
+    def __init__(self, fd: int):
+        self.wire = self.ins = self.outs = socket.socket(fileno=fd)
         self.iface = conf.iface  # scapy wants one; nothing is sent there
         self.closed = False
 
-    def send(self, packet):
+    def send(self, packet: Packet | bytes) -> int:
         """Put a frame on the wire: Ether(…)/…, or its bytes."""
         if not isinstance(packet, (bytes, Ether)):
             raise TypeError(f"expected Ether(dst=…)/… (the wire carries frames), got {type(packet).__name__}")
@@ -33,9 +34,9 @@ class WireSocket(SuperSocket):
             import time
 
             packet.sent_time = time.time()
-        return self.outs.send(raw)
+        return self.wire.send(raw)
 
-    def recv_raw(self, x=MTU):
+    def recv_raw(self, x: int = MTU) -> tuple:
         return Ether, self.ins.recv(max(x, 65600)), None
 
     def __enter__(self):

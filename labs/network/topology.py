@@ -44,7 +44,7 @@ def plan(row: Sequence["str | Router"], mtu: int | Sequence[int] = 1500, ipv6: b
     """
     _check(row)
     wires = 1 + sum(isinstance(item, Router) for item in row)
-    mtus = list(mtu) if isinstance(mtu, (list, tuple)) else [mtu] * wires
+    mtus: list = list(mtu) if isinstance(mtu, (list, tuple)) else [mtu] * wires
     if len(mtus) != wires or any(not isinstance(m, int) or not 68 <= m <= 65_000 for m in mtus):  # RFC 791 §3.2: at least 68
         raise ValueError(f"expected an MTU from 68 to 65000 bytes, one number or one for each of {wires} wires, got {mtu!r}")
     if ipv6 and min(mtus) < 1280:
@@ -57,9 +57,12 @@ def plan(row: Sequence["str | Router"], mtu: int | Sequence[int] = 1500, ipv6: b
         cards += 1
         counts[on][is_router] += -1 if is_router else 1
         last = counts[on][is_router]
+        link_local = [
+            f"fe80::ff:fe00:{cards:x}/64"
+        ]  # of the MAC address, RFC 4291 appendix A; a router asks for neighbours with it
         return {
             "name": name, "wire": on, "mtu": mtus[on], "mac": f"02:00:00:00:{cards >> 8:02x}:{cards & 255:02x}",
-            "addresses": [f"10.0.{on}.{last}/24", *([f"{_fd00(on)}::{last:x}/64"] if ipv6 else [])],
+            "addresses": [f"10.0.{on}.{last}/24"] + [f"{_fd00(on)}::{last:x}/64"] * ipv6 + link_local * (ipv6 and is_router),
         }  # fmt: skip
 
     for item in row:
@@ -80,13 +83,14 @@ def _fd00(wire: int) -> str:
 
 
 def _routes(host: dict, routers: list[dict], wires: int, family: int) -> list[tuple[str, str]]:
-    """(network, router) for IPv4 (0) or IPv6 (1): to lower wires by the router on the left, to higher ones by that on the right."""
+    """(network, router) for IPv4 (0) or IPv6 (1): to lower wires by the left router, to higher ones by the right."""
     on = [card["wire"] for card in host["cards"]]
     address = lambda r, wire: next(c["addresses"][family].split("/")[0] for c in routers[r]["cards"] if c["wire"] == wire)
     left = address(min(on) - 1, min(on)) if min(on) > 0 else None
     right = address(max(on), max(on)) if max(on) < wires - 1 else None
+    default = left or right
     everything = ("0.0.0.0/0", "::/0")[family]
     if left and right:
         network = lambda w: f"{_fd00(w)}::/64" if family else f"10.0.{w}.0/24"
         return [(network(w), left) for w in range(min(on))] + [(everything, right)]
-    return [(everything, left or right)] if left or right else []
+    return [(everything, default)] if default else []

@@ -9,7 +9,6 @@ from labs.network.cards import QUEUE
 from labs.network.frame_log import FrameLog
 from labs.network.hosts import Hosts
 from labs.network.loop import Loop
-from labs.network.onlookers import Judge, Onlooker
 
 __all__ = ["Passage", "Traffic", "UNDER_WAY"]
 
@@ -18,13 +17,16 @@ UNDER_WAY = 50_000  # frames that may be on their way at one moment, on all wire
 
 
 class Passage:
-    """A frame under way.  `behind`: so many frames of the same sender it lets pass first; then its time is only the latest."""
+    """A frame under way.  `behind`: so many frames of the same sender it lets pass; its time is only the latest then.
 
-    __slots__ = ("behind", "cable", "changed", "frame", "number", "source")
+    `gone`: they have passed, and it has gone on.
+    """
+
+    __slots__ = ("behind", "cable", "changed", "frame", "gone", "number", "source")
 
     def __init__(self, cable: Cable, number: int, frame: bytes, source: int, changed: bytes | None, behind: int) -> None:
         self.cable, self.number, self.frame, self.source = cable, number, frame, source
-        self.changed, self.behind = changed, behind
+        self.changed, self.behind, self.gone = changed, behind, False
 
 
 class Traffic:
@@ -35,7 +37,7 @@ class Traffic:
         self.number = 0  # of the last frame that entered a wire; all wires count together
         self.under_way: list[tuple[int, int, Passage]] = []  # a heap: (time, order, passage)
         self.order = 0
-        self.onlookers: list[Onlooker] = []
+        self.onlookers: list = []  # packet sockets of the notebook, on all wires (labs.network.onlookers)
         self.lost = 0  # frames that a card did not take, or an onlooker had no room for
         self.cables = [
             Cable(self, log, index, {card: hosts.macs[card] for card in cards}, len(hosts.cards) + index, settings)
@@ -79,23 +81,19 @@ class Traffic:
         time = now()
         while self.under_way and self.under_way[0][0] <= time:
             passage = heapq.heappop(self.under_way)[2]
+            if passage.gone:
+                continue
             if passage.behind:
                 passage.cable.overtaken.remove(passage)  # nobody passed it: it goes on all the same
             passage.cable.arrive(passage.number, passage.frame, passage.source, passage.changed)
 
-    def withdraw(self, *passages: Passage) -> None:
-        """They do not arrive at their time."""
-        self.under_way = [item for item in self.under_way if item[2] not in passages]
-        heapq.heapify(self.under_way)
-        for passage in passages:
-            if passage in passage.cable.overtaken:
-                passage.cable.overtaken.remove(passage)
-
     def cut(self, cable: Cable) -> None:
         """What is under way on a cable that is cut is lost."""
-        gone = sorted((item for item in self.under_way if item[2].cable is cable), key=lambda item: item[2].number)
-        self.withdraw(*(passage for _, _, passage in gone))
-        for _, _, passage in gone:
+        lost = [passage for _, _, passage in self.under_way if passage.cable is cable and not passage.gone]
+        self.under_way = [item for item in self.under_way if item[2].cable is not cable]
+        heapq.heapify(self.under_way)
+        cable.overtaken.clear()
+        for passage in sorted(lost, key=lambda passage: passage.number):
             cable.lose(passage.number, passage.source, "the cable is cut")
 
     def drain(self) -> None:
@@ -108,7 +106,7 @@ class Traffic:
 
     def settled(self, number: int) -> bool:
         """True when no frame up to `number` is on its way.  A held frame is not on its way."""
-        return not any(passage.number <= number for _, _, passage in self.under_way) and not any(
+        return not any(passage.number <= number and not passage.gone for _, _, passage in self.under_way) and not any(
             cable.judge and cable.judge.waits_for(number) for cable in self.cables
         )
 
@@ -116,16 +114,3 @@ class Traffic:
         """Where the log ends, how many frames could not be kept, the number of the last frame."""
         self.log.write()
         return {"at": self.log.length, "missed": self.lost + self.log.dropped + self.hosts.lost(), "number": self.number}
-
-    def listen(self, cable: Cable) -> Onlooker:
-        def missed() -> None:
-            self.lost += 1
-
-        onlooker = Onlooker(self.loop, cable, missed, self.onlookers.remove)
-        self.onlookers.append(onlooker)
-        return onlooker
-
-    def rules(self, cable: Cable) -> Judge:
-        if cable.judge:  # its end is on its way to us, later than this request
-            cable.judge.close()
-        return Judge(self.loop, cable)

@@ -1,6 +1,7 @@
 """What the notebook asks of the wires: settings, holding and stepping, captures, rules and packet sockets."""
 
 from labs.network.hosts import Hosts
+from labs.network.onlookers import Judge, Onlooker
 from labs.network.requests import Later
 from labs.network.traffic import Traffic
 
@@ -30,9 +31,9 @@ class Wires:
         number = self.traffic.number
         return self.when(lambda: self.traffic.settled(number), timeout)
 
-    def do_more(self, number: int, timeout: float) -> Later:
-        """Answer when a frame later than `number` has entered a wire."""
-        return self.when(lambda: self.traffic.number > number, timeout)
+    def do_more(self, at: int, timeout: float) -> Later:
+        """Answer when the log is longer than `at` bytes: a frame has entered a wire, has arrived, or is lost."""
+        return self.when(lambda: self.traffic.log.length > at, timeout)
 
     def do_judged(self, wire: int, timeout: float) -> Later:
         """Answer when the rules of a wire have said what they have to say of all that was sent so far."""
@@ -78,14 +79,17 @@ class Wires:
         return {"count": count}
 
     def do_fates(self, wire: int) -> dict:
-        """What became of frames that did not arrive: how many are held; is the cable cut; reason → frames lost since the beginning."""
+        """What keeps frames from arriving: how many are held, is the cable cut, reason → frames lost since the network began."""
         self.traffic.drain()
         cable = self.cables[wire]
         return {"held": len(cable.held), "cut": cable.cut, "lost": dict(cable.lost)}
 
     def do_judge(self, wire: int) -> tuple:
         self.traffic.drain()
-        return {}, [self.traffic.rules(self.cables[wire]).theirs.detach()]
+        cable = self.cables[wire]
+        if cable.judge:  # its end is on its way to us, later than this request
+            cable.judge.close()
+        return {}, [Judge(self.traffic.loop, cable).theirs.detach()]
 
     def do_listen(self, wire: int) -> tuple:
-        return {}, [self.traffic.listen(self.cables[wire]).theirs.detach()]
+        return {}, [Onlooker(self.traffic, self.cables[wire]).theirs.detach()]

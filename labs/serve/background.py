@@ -12,8 +12,6 @@ import time
 from collections.abc import Coroutine
 from typing import Any
 
-from labs.network.relay_loop import end_tasks
-
 __all__ = ["Background", "acquire"]
 
 _lock = threading.RLock()  # RLock: the garbage collector may close a network, and with it its servers, at any point
@@ -33,7 +31,7 @@ class Background:
     def _turn(self):
         try:
             self.loop.run_forever()
-            self.loop.run_until_complete(end_tasks())
+            self.loop.run_until_complete(_end_tasks())
             self.loop.run_until_complete(self.loop.shutdown_asyncgens())
             self.loop.run_until_complete(self.loop.shutdown_default_executor())
         finally:
@@ -98,3 +96,11 @@ def _after_fork():
 
 if hasattr(os, "register_at_fork"):  # Windows cannot fork
     os.register_at_fork(after_in_child=_after_fork)
+
+
+async def _end_tasks():
+    """Cancel all other tasks of this event loop, and wait until they have ended."""
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -198,6 +198,7 @@ def main(module: str, function: str, name: str, code: str) -> None:
         exec(compile(code, "worker.py", "exec"), loaded.__dict__)
     elif module.endswith(".py"):
         found = importlib.util.spec_from_file_location(Path(module).stem, module)
+        assert found and found.loader, "its name ends with .py"
         sys.path.insert(0, os.path.dirname(module))
         loaded = importlib.util.module_from_spec(found)
         found.loader.exec_module(loaded)

@@ -40,7 +40,7 @@ def numbers(axis: "PlotAxis", most: int, whole: bool = False, words: Callable[[f
 def factors(axis: "PlotAxis", values: list[float]) -> None:
     """Put numbers along a logarithmic axis that shows these values: 1, 2 and 5 times powers of ten, fewer where they are many."""
     low, high = min(values) / 1.35, max(values) * 1.5  # with room to spare at both ends
-    axis.axes.set(**{f"{axis.axis_name}lim": (low, high)})
+    axis.axes.set(**{f"{axis.axis_name}lim": (low, high)})  # type: ignore[attr-defined]  # matplotlib's own stubs lack it
     log = plotting().ticker.LogLocator
     axis.set_major_locator(locator(8) if high < low * 10 else log(subs=(1, 2, 5)) if high < low * 2000 else log(numticks=8))
     axis.set_major_formatter(lambda value, place: tick(value))

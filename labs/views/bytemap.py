@@ -1,8 +1,19 @@
 """A frame's bytes in rows of sixteen, each field with its borders and its name.  Built in chapter 09-osi-model."""
 
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from labs.captures.frame import Frame
+from labs.decode.fields import Layer
+
 from . import escape
-from .spans import spans
+from .spans import Span, spans
 from .view import View, count
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["ByteMap"]
 
@@ -17,7 +28,9 @@ class ByteMap(View):
     plain   (offset, bytes): what encrypted bytes mean, one by one; the picture writes it beneath them
     """
 
-    def __init__(self, frame, extra=None, origin="", plain=(0, b"")):
+    def __init__(
+        self, frame: Frame | bytes, extra: Sequence[Layer] | None = None, origin: str = "", plain: tuple[int, bytes] = (0, b"")
+    ):
         from labs.decode import peel
 
         self.raw = bytes(getattr(frame, "raw", frame))
@@ -26,7 +39,7 @@ class ByteMap(View):
         self.plain = {plain[0] + at: plain[1][at : at + 1] for at in range(len(plain[1]))}  # byte of the frame → its meaning
         self.origin = origin or getattr(frame, "origin", "")
 
-    def summary(self):
+    def summary(self) -> str:
         """How many bytes and fields, and how much of them is payload."""
         if not self.raw:
             return "The frame has no bytes."
@@ -35,11 +48,11 @@ class ByteMap(View):
         return f"{count(len(self.raw), 'byte')}, {count(fields, 'field')} in {count(len(self.layers), 'layer')}: {names}."
 
     @property
-    def text(self):
+    def text(self) -> str:
         """Lines of offset, bytes ("··" where another run shows others), layer, and the fields with their values."""
         return "\n".join(self.lines(self.spans)) if self.raw else "The frame has no bytes."
 
-    def lines(self, spans):
+    def lines(self, spans: Iterable[Span]) -> list[str]:
         """The text of some of the spans."""
         wide = max((len(_layer_name(span)) for span in spans), default=0)
         out = []
@@ -54,15 +67,15 @@ class ByteMap(View):
                 out.append(f"      … {count(span.end - end, 'more byte')}")
         return out
 
-    def pale(self, span):
+    def pale(self, span: Span) -> bool:
         """Whether the picture draws this span in a lighter shade of its layer's colour."""
         return False
 
-    def value(self, span):
+    def value(self, span: Span) -> str:
         """What the picture writes under the name of this span's field, "" for nothing."""
         return ""
 
-    def figure(self):
+    def figure(self) -> Figure:
         """The byte map as a matplotlib Figure."""
         from .bytemap_figure import draw
 

@@ -1,6 +1,9 @@
 """How a byte map is drawn: sixteen cells a row, a field's cells joined, its name beneath its bytes."""
 
+from matplotlib.figure import Figure
+
 from . import escape, palette
+from .bytemap import ByteMap
 from .draw import Sheet
 
 __all__ = ["draw"]
@@ -10,7 +13,7 @@ CELL, ROW = 62, 58  # pixels
 LEFT, TOP, BOTTOM = 62, 84, 36
 
 
-def draw(view):
+def draw(view: ByteMap) -> Figure:
     """The figure of a `ByteMap`."""
     size = min(len(view.raw), getattr(view, "most", MOST))
     rows = max(-(-size // ACROSS), 1)

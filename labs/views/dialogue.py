@@ -1,29 +1,32 @@
-"""HTTP as a conversation, to scale: who says what, when, and how long the other one waits.  Built in chapter 02-polling.
+"""A conversation to scale: who says what, when, and how long the other one waits.  Built in chapter 02-polling.
 
-A ladder has an arrow for every frame; here an arrow is a whole message (labs.decode.http1), however many frames carried it, and
-time runs downwards without gaps: a server that is silent for half a second leaves that much room.
+A ladder has an arrow for every frame; here an arrow is a whole message (of HTTP, WebSocket, …: labs.decode.conversation), however
+many frames carried it, and time runs downwards without gaps: a server that is silent for half a second leaves that much room.
 """
+
+from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import groupby
+from typing import TYPE_CHECKING
 
 from labs.captures.stream import streams
-from labs.decode.http1 import messages
 from labs.tables import columns
 
 from . import escape
 from .view import View, count
 
-__all__ = ["Dialogue", "Said"]
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
-WORDS = 48  # characters of a body
+__all__ = ["Dialogue", "Said"]
 
 
 @dataclass(frozen=True, slots=True)
 class Said:
     """One row: a message, the opening or end of a connection, or a mark, which is something that happened inside a host."""
 
-    kind: str  # "request", "response", "connection" or "mark"
+    kind: str  # "request", "response", "message", "connection" or "mark"
     host: str  # who sent it, or where it happened
     other: str  # to whom; "" for a mark
     words: str
@@ -31,12 +34,12 @@ class Said:
     arrived: int | None  # None: the wire lost it
 
     @property
-    def end(self):
+    def end(self) -> str:
         """ "client → server", or the host alone."""
         return f"{self.host} → {self.other}" if self.other else self.host
 
     @property
-    def lost(self):
+    def lost(self) -> bool:
         return self.arrived is None
 
 
@@ -47,7 +50,7 @@ class Dialogue(View):
     The picture has the times; the text has the order.  Bodies are shown as far as they are one short line.
     """
 
-    def __init__(self, *columns):
+    def __init__(self, *columns: tuple):
         if not columns or not all(isinstance(column, tuple) and len(column) in (2, 3) for column in columns):
             raise TypeError("expected conversations as (title, capture) or (title, capture, {words: (host, nanoseconds)})")
         self.titles = [escape.plain(title, 80) for title, *_ in columns]
@@ -56,19 +59,19 @@ class Dialogue(View):
         self.origin = next((capture.origin for _, capture, *_ in columns if getattr(capture, "origin", "")), "")
         self.missed = sum(getattr(capture, "missed", 0) for _, capture, *_ in columns)
 
-    def summary(self):
+    def summary(self) -> str:
         """How often each client asked, and how many of the answers came."""
         told = []
         for title, rows in zip(self.titles, self.columns):
-            came = [sum(row.kind == kind and not row.lost for row in rows) for kind in ("request", "response")]
+            came = [sum(row.kind == kind and not row.lost for row in rows) for kind in ("request", "response", "message")]
             lost = sum(row.lost and row.kind != "connection" for row in rows)
-            words = [count(number, noun) for number, noun in zip(came, ("request", "response")) if number]
+            words = [count(number, noun) for number, noun in zip(came, ("request", "response", "message")) if number]
             words = words or [count(sum(row.words == "connects" for row in rows), "new connection")]
             told.append(f"{title}: {', '.join(words)}" + (f", {count(lost, 'message')} lost" if lost else ""))
         return f"{'; '.join(told)}."
 
     @property
-    def text(self):
+    def text(self) -> str:
         """Who said what, in order, a table for each conversation; what is said several times in a row stands once.  No times."""
         out = []
         for title, rows in zip(self.titles, self.columns):
@@ -80,7 +83,7 @@ class Dialogue(View):
             out += ["", title, "", *(f"  {line}" for line in said)]
         return "\n".join(out[1:])
 
-    def figure(self):
+    def figure(self) -> Figure:
         """The conversations as a matplotlib Figure."""
         from .dialogue_figure import draw
 
@@ -93,14 +96,13 @@ def _rows(capture, marks=None):
         names = {side: _host(getattr(stream, side)) for side in ("client", "server")}
         other = {"client": names["server"], "server": names["client"]}
         for frame in _turns(stream):
-            side = "client" if (frame.src, frame.sport) == (stream.client.address, stream.client.port) else "server"
+            side = stream.side_of(frame)
             words = "connects" if frame.syn else "resets the connection" if frame.rst else "closes"
             rows.append(Said("connection", names[side], other[side], words, frame.time, _landed(frame)))
-        for message in messages(stream):
-            first = stream.frame_at(message.side, message.offset)
-            last = stream.frame_at(message.side, message.offset + message.length - 1)
-            kind = "response" if message.status else "request"
-            rows.append(Said(kind, names[message.side], other[message.side], _words(message), first.time, _landed(last)))
+        for unit in stream.units():
+            first = stream.frame_at(unit.side, unit.offset)
+            last = stream.frame_at(unit.side, unit.offset + unit.length - 1)
+            rows.append(Said(unit.kind, names[unit.side], other[unit.side], _words(unit), first.time, _landed(last)))
     for words, (host, at) in (marks or {}).items():
         rows.append(Said("mark", escape.plain(host, 40), "", escape.plain(words, 60), at, at))
     return sorted(rows, key=lambda row: row.sent)
@@ -121,8 +123,6 @@ def _host(end):
     return escape.plain(end.name or end.address, 40)
 
 
-def _words(message):
-    body = " ".join(message.body.decode("utf-8", "replace").split())
-    body = escape.plain(body if len(body) <= WORDS else count(len(message.body), "byte"), WORDS)
-    first = f"{message.method} {message.target}" if not message.status else f"{message.status} {message.reason}"
-    return f"{escape.plain(first, 80).rstrip()}{f'  {body}' if body else ''}"
+def _words(unit):
+    head, gap, rest = unit.words.partition("  ")
+    return f"{escape.plain(head, 80).rstrip()}{gap}{escape.plain(rest, 48)}"

@@ -1,7 +1,10 @@
 """How a dialogue is drawn: a column for each conversation, two posts, and arrows that fall as far as they take."""
 
+from matplotlib.figure import Figure
+
 from . import escape, palette
 from .axis import Axis
+from .dialogue import Dialogue
 from .draw import Sheet
 
 __all__ = ["draw"]
@@ -11,7 +14,7 @@ TICKS, ASKS, SAYS = 62, 168, 130  # of a column: the times at its left edge; the
 LINE = 16  # between the baselines of two labels on one side
 
 
-def draw(view):
+def draw(view: Dialogue) -> Figure:
     """The figure of a `Dialogue`."""
     sheet = Sheet(TOP + TALL + BOTTOM, origin=escape.plain(view.origin or "", 60))
     width = (sheet.width - GAP * (len(view.columns) - 1)) / len(view.columns)

@@ -38,8 +38,9 @@ class Dots(View):
             raise ValueError(f"expected as many xs as ys for {name!r}, got {len(xs)} and {len(ys)}")
         if strange := [value for value in xs + ys if not isfinite(value)]:
             raise ValueError(f"expected finite numbers for {name!r}, as an axis has no place for others; got {strange[0]}")
-        notes = [escape.plain(note, 40) for note in notes]
-        self.series.append({"name": escape.plain(name, 60), "xs": xs, "ys": ys, "notes": notes})
+        self.series.append(
+            {"name": escape.plain(name, 60), "xs": xs, "ys": ys, "notes": [escape.plain(note, 40) for note in notes]}
+        )
         return self
 
     def numbers(self) -> str:

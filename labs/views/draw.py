@@ -10,6 +10,8 @@ from functools import cache, lru_cache
 from types import ModuleType
 from typing import TYPE_CHECKING
 
+from labs.interrupts import uninterrupted
+
 from . import escape, palette
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ SANS, MONO = "DejaVu Sans", "DejaVu Sans Mono"  # both come with matplotlib, so 
 
 
 @cache
+@uninterrupted()
 def plotting() -> ModuleType:
     """matplotlib, with the parts of it that pictures need.  It is imported here alone, and only when a picture is drawn."""
     import matplotlib.backends.backend_agg

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from itertools import groupby
 from math import isfinite
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from labs.tables import columns
 
@@ -46,7 +46,7 @@ class Gauge(Noted):
         if tell not in TELLS:
             raise ValueError(f"tell: expected one of {', '.join(TELLS)}; got {tell!r}")
         super().__init__(title, origin)
-        self.capacity = [list(pair) for pair in capacity.items()] if isinstance(capacity, dict) else capacity
+        self.capacity: Any = [list(pair) for pair in capacity.items()] if isinstance(capacity, dict) else capacity
         self.unit, self.tell = escape.plain(unit, 40), tell
         self.readings = []  # dicts: name, value, at (ns), what
 
@@ -79,7 +79,9 @@ class Gauge(Noted):
 
     def limit(self, name: str) -> float | None:
         """The capacity of one value, or None."""
-        return dict(self.capacity).get(name) if isinstance(self.capacity, list) else self.capacity
+        if isinstance(self.capacity, list):
+            return next((most for one, most in self.capacity if one == name), None)
+        return self.capacity
 
     def to_record(self) -> dict:
         """Everything as plain data for JSON, times counted from the first level."""
@@ -122,7 +124,7 @@ class Gauge(Noted):
         sheet = Sheet(floor + (62 if steps else 48), origin=self.origin, title=self.title)
         if not self.readings:
             return sheet.nothing(self.empty)
-        limits = {self.limit(name) for name in self.names} - {None}
+        limits = {limit for name in self.names if (limit := self.limit(name)) is not None}
         values = [reading["value"] for reading in self.readings]
         times = [reading["at"] for reading in self.readings]
         begin, end = min(times), len(steps) or max(max(times) - min(times), 1)

@@ -3,11 +3,19 @@
 A *flight* is what one side sends before it has to wait for the other.  Two flights, one each way, are a round trip.
 """
 
+from __future__ import annotations
+
 from itertools import groupby
+from typing import TYPE_CHECKING
 
 from . import escape, palette
 from .draw import Sheet
 from .view import View, count
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from .tls_connection import Session
 
 __all__ = ["Flights"]
 
@@ -21,18 +29,18 @@ class Flights(View):
     The picture is to scale, milliseconds downwards; the text names the flights, and no times.
     """
 
-    def __init__(self, *sessions):
+    def __init__(self, *sessions: Session):
         if not sessions:
             raise ValueError("expected one session or more, as labs.tls(cap, keylog) makes them")
         self.sessions, self.origin = sessions, sessions[0].origin
 
-    def summary(self):
+    def summary(self) -> str:
         """How many flights each session needs before its first request."""
         parts = [f"{_name(session)}: {count(trips(session), 'round trip')}" for session in self.sessions]
         return f"From the first record to the first application data: {'; '.join(parts)}."
 
     @property
-    def text(self):
+    def text(self) -> str:
         """The flights of each session, in order."""
         out = []
         for session in self.sessions:
@@ -40,7 +48,7 @@ class Flights(View):
             out += [f"  {escape.plain(sender, 40):<8} {escape.plain(words, 200)}" for sender, words, *_ in flights(session)]
         return "\n".join(out[1:])
 
-    def figure(self):
+    def figure(self) -> Figure:
         """The ladders as a matplotlib Figure."""
         spans = [_span(session) for session in self.sessions]
         longest = max(end - begin for begin, end in spans) or 1
@@ -58,7 +66,7 @@ class Flights(View):
         return sheet.figure
 
 
-def trips(session):
+def trips(session: Session) -> int:
     """Round trips of TLS until the client sends its first application data."""
     waits = 0
     for sender, words, *_ in flights(session):
@@ -68,7 +76,7 @@ def trips(session):
     return waits
 
 
-def flights(session):
+def flights(session: Session) -> list[list]:
     """[sender, what it says, sent, arrived] of each flight, up to the first application data of the server."""
     out = []
     for sender, group in groupby(session, lambda r: r.sender):

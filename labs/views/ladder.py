@@ -1,12 +1,22 @@
 """A capture as a ladder: hosts side by side, time downwards, an arrow for every frame.  Built in chapter 09-osi-model."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from labs.captures.frame import Frame
+from labs.decode.reading import EPHEMERAL
 from labs.tables import columns
 
 from . import escape
-from .frame_words import describe
+from .frame_words import Row, describe
 from .ladder_sentence import tell, tell_messages
-from .names import EPHEMERAL, Names
+from .names import Names
 from .view import View, count
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["Ladder", "one_line"]
 
@@ -19,10 +29,18 @@ class Ladder(View):
     window  True adds each TCP segment's receive window
     times   False leaves the time column out of the picture (the text never has one)
     say     a function of a frame that returns (protocol, words) to stand in its row, or None to leave the frame out: a ladder of
-            messages instead of segments
+            messages instead of segments; labs.captures.said(cap) is one
     """
 
-    def __init__(self, cap, title=None, limit=40, window=False, times=True, say=None):
+    def __init__(
+        self,
+        cap: Iterable[Frame],
+        title: str | None = None,
+        limit: int | None = 40,
+        window: bool = False,
+        times: bool = True,
+        say: Callable[[Frame], tuple[str, str] | None] | None = None,
+    ):
         if limit is not None and limit < 2:
             raise ValueError(f"limit has to be 2 or more rows, or None for all; it is {limit!r}")
         self.rows = describe(list(cap), window)
@@ -36,24 +54,24 @@ class Ladder(View):
         self._ends = [(self.names.source(frame), self.names.target(frame)) for frame in self.frames]
         self._hops = len({frame.wire for frame in self.frames}) > 1
 
-    def summary(self):
+    def summary(self) -> str:
         """The story of the capture in one sentence."""
         return tell_messages(self.rows, self.hosts) if self._messages else tell(self.rows, self.hosts)
 
-    def number(self, at):
+    def number(self, at: int) -> str:
         """What row `at` is called: the frame's number, or the message's."""
         return str(at + 1 if self._messages else self.frames[at].number)
 
     @property
-    def unit(self):
+    def unit(self) -> str:
         return "message" if self._messages else "frame"
 
-    def told(self, row):
+    def told(self, row: Row) -> list[str]:
         """What stands out about a row: the sender has no card here, TCP repeats itself, the wire did something."""
         injected = [] if row.frame.sender in self.hosts else ["put on the wire by hand"]
         return [*injected, *row.marks, *row.fate()]
 
-    def shown(self, limit):
+    def shown(self, limit: int | None) -> list[int | None]:
         """Indices of the rows to show; None stands for the gap."""
         total = len(self.rows)
         if limit is None or total <= limit:
@@ -61,7 +79,7 @@ class Ladder(View):
         return [*range((limit + 1) // 2), None, *range(total - limit // 2, total)]
 
     @property
-    def text(self):
+    def text(self) -> str:
         """One line a frame: number, the hop if there are several wires, who to whom, protocol, label, [what stands out]."""
         heading = [self.title, ""] if self.title else []
         if not self.rows:
@@ -82,7 +100,7 @@ class Ladder(View):
             out.insert(shown.index(None), f"{'…':>{number}}  {count(len(self.rows) - self.limit, self.unit)} not shown …")
         return "\n".join([*heading, *out])
 
-    def figure(self):
+    def figure(self) -> Figure:
         """The ladder as a matplotlib Figure."""
         from .ladder_figure import draw
 
@@ -105,7 +123,7 @@ def _hop(frame):
     return f"{escape.plain(frame.sender or '?', 40)} → {escape.plain(', '.join(receivers), 80) or '…'}"
 
 
-def one_line(frame):
+def one_line(frame: Frame) -> str:
     """A single frame in one line.  Without the frames before it nothing can be counted from: no letters, no relative numbers."""
     names = Names(getattr(frame, "names", None) or {})
     row = describe([frame])[0]
@@ -113,10 +131,10 @@ def one_line(frame):
     if frame.protocol != "ARP" and frame.src is not None:
         ends = [names.host(frame.src) + _port(frame.sport), names.host(frame.dst) + _port(frame.dport)]
     words = row.rest.split("  ") if row.rest else []
-    if frame.protocol == "TCP":
+    if row.connection:
         words = [word for word in words if not word.startswith(("seq ", "ack ", "SACK "))]
     told = f"  [{'; '.join(row.fate())}]" if row.fate() else ""
-    return "  ".join([f"{frame.number}  {ends[0]} → {ends[1]}", frame.protocol, row.head, *words]) + told
+    return "  ".join([f"{frame.number}  {ends[0]} → {ends[1]}", row.protocol, row.head, *words]) + told
 
 
 def _port(port):

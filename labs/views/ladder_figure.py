@@ -1,9 +1,16 @@
 """How a ladder is drawn: lanes, arrows, labels, and what stands out in the right margin."""
 
+from collections.abc import Sequence
+
+from matplotlib.figure import Figure
+
+from labs.decode.protocol import known
 from labs.tables import count, duration
 
 from . import escape, palette
 from .draw import WIDTH, Sheet
+from .frame_words import Row
+from .ladder import Ladder
 
 __all__ = ["arrow_row", "draw"]
 
@@ -13,10 +20,9 @@ LEFT, RIGHT = 250, 250  # where the first lane stands; what lies right of the la
 BARE = 90  # what lies there if nothing is told in it, and many hosts share the rest
 VISIBLE = 1_000_000  # ns: a longer delay on the wire makes the arrow fall
 WARM = "#FCEFEA"  # the band behind a frame that something happened to
-LAYER_OF = {"Ethernet": 2, "ARP": 2, "IPv4": 3, "IPv6": 3, "ICMP": 3, "ICMPv6": 3, "TCP": 4, "UDP": 4, "TLS": 6, "HTTP": 7}
 
 
-def draw(ladder):
+def draw(ladder: Ladder) -> Figure:
     """The figure of a `Ladder`."""
     shown = ladder.shown(min(ladder.limit or ROWS_DRAWN, ROWS_DRAWN))
     top = 92 if ladder.title else 62
@@ -53,7 +59,7 @@ def draw(ladder):
     return sheet.figure
 
 
-def lanes_of(hosts, left, right):
+def lanes_of(hosts: Sequence[str], left: float, right: float) -> dict[str, float]:
     """{host: x}, from left to right."""
     step = (right - left) / max(len(hosts) - 1, 1)
     return {host: left + index * step for index, host in enumerate(hosts)}
@@ -76,7 +82,8 @@ def _row(sheet, ladder, at, lanes, y):
     sheet.text(54, y - 3, ladder.number(at), 10, palette.SOFT, "right", mono=True)
     if ladder.times:
         sheet.text(134, y - 3, duration(frame.time - ladder.frames[0].time), 9, palette.SOFT, "right", mono=True)
-    colour = palette.LAYER[LAYER_OF.get(row.protocol, 2)]
+    protocol = known(row.protocol)
+    colour = palette.LAYER[protocol.layer] if protocol else palette.FAINT  # a word that no protocol has: no layer's colour
     sheet.box(146, y - 17, 52, 19, fill=colour, radius=4, order=2)
     sheet.text(172, y - 3, row.protocol, 9, palette.ink_on(colour), "center")
     _ports(sheet, ladder, frame, lanes, y)
@@ -106,7 +113,7 @@ def _ports(sheet, ladder, frame, lanes, y):
         sheet.text(x + (-8 if left else 8), y + 4, words, 9, palette.SOFT, "right" if left else "left", mono=True, order=6)
 
 
-def arrow_row(sheet, row, lanes, y, aim=None):
+def arrow_row(sheet: Sheet, row: Row, lanes: dict[str, float], y: float, aim: float | None = None) -> bool:
     """Draw the frame's arrows and label at height `y`.  Returns True if its fate could be written beside the arrow's end."""
     frame = row.frame
     index = list(lanes).index(frame.sender) if frame.sender in lanes else None

@@ -1,13 +1,15 @@
 """The one sentence under a ladder, computed from its rows."""
 
+from collections.abc import Sequence
+
 from labs.decode.headers import ACK, FIN, RST, SYN
+from labs.decode.protocol import known
 
 from . import escape
+from .frame_words import Row
 from .view import count
 
 __all__ = ["tell", "tell_messages"]
-
-_NOUNS = {"ARP": "ARP message", "UDP": "UDP datagram", "ICMP": "ICMP message", "ICMPv6": "ICMPv6 message"}
 
 
 class _Connection:
@@ -53,7 +55,7 @@ class _Connection:
         return f"{escape.plain(self.ended[0], 40) or 'one side'} closes" if self.ended else ""
 
 
-def tell(rows, hosts):
+def tell(rows: list[Row], hosts: Sequence[str]) -> str:
     """ "Three-way handshake, 2 data segments (1,200 bytes): 7 frames between client and server, none lost." """
     if not rows:
         return "No frames were captured."
@@ -61,7 +63,7 @@ def tell(rows, hosts):
     for row in rows:
         frame = row.frame
         if row.connection is None:
-            others.setdefault(_NOUNS.get(frame.protocol, f"{frame.protocol} frame"), []).append(frame.wire)
+            others.setdefault(_noun(row.protocol), []).append(frame.wire)
             continue
         connection = connections.get(row.connection[1:])
         if connection is None:
@@ -74,7 +76,12 @@ def tell(rows, hosts):
     return f"{text[:1].upper()}{text[1:]}: {_frames(rows, hosts)}."
 
 
-def tell_messages(rows, hosts):
+def _noun(protocol):
+    known_one = known(protocol)
+    return known_one.noun if known_one and known_one.noun else f"{protocol} frame"
+
+
+def tell_messages(rows: list[Row], hosts: Sequence[str]) -> str:
     """ "6 messages, HTTP on wires 0 and 2, TLS on wire 1: …", for a ladder whose rows were reworded."""
     if not rows:
         return "No frame of this capture has anything to say here."

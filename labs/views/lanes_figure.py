@@ -42,7 +42,7 @@ def draw(lanes: "Lanes") -> "Figure":
     floor = top + sum(height for _, height, _ in tracks)
     sheet = Sheet(floor + 52, origin=lanes.origin, title=lanes.title)
     axis.draw(sheet, top, floor)
-    y = top
+    y = float(top)
     for place, (name, height, paint) in enumerate(tracks):
         if place % 2 == 0:
             sheet.box(0, y, WIDTH, height, fill=palette.QUIET, order=0.4)

@@ -1,9 +1,20 @@
 """One frame peeled: what each layer adds, field by field.  Built in chapter 09-osi-model."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from labs.captures.frame import Frame
+from labs.decode.fields import Field, Layer
+
 from . import escape, palette
 from .names import Names
 from .spans import depths
 from .view import View, count
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["Layers"]
 
@@ -15,7 +26,7 @@ class Layers(View):
     extra   layers to lay over the payload, for example the plaintext of a TLS record
     """
 
-    def __init__(self, frame, names=None, extra=(), origin=""):
+    def __init__(self, frame: Frame | bytes, names: Names | dict | None = None, extra: Sequence[Layer] = (), origin: str = ""):
         from labs.decode import peel
 
         self.frame, self.raw = frame, bytes(getattr(frame, "raw", frame))
@@ -24,14 +35,14 @@ class Layers(View):
         self.names = names if isinstance(names, Names) else Names(dict(names or {}))
         self.origin = origin or getattr(frame, "origin", "")
 
-    def meaning(self, field):
+    def meaning(self, field: Field) -> str:
         """What the field's value means; an address of a known host means that host."""
         host = self.names.host(str(field.text).lower()) if self.names.knows(str(field.text).lower()) else "all"
         if host != "all":
             return host
         return escape.plain(field.meaning, 120)
 
-    def summary(self):
+    def summary(self) -> str:
         """Which layer carries which, with the bytes of each header."""
         if not self.raw:
             return "The frame has no bytes."
@@ -42,7 +53,7 @@ class Layers(View):
         return f"A frame of {count(len(self.raw), 'byte')}: {', then '.join(told)}{over}{ending}."
 
     @property
-    def text(self):
+    def text(self) -> str:
         """A tree: each layer with its fields "name: text  (meaning)  [offset:length]  RFC"; "·" for values that vary."""
         layers = [*self.layers, *self.extra]
         out = [count(len(self.raw), "byte") + " on the wire"]
@@ -69,7 +80,7 @@ class Layers(View):
         parts = [f"{name}: {value}" if value else name, f"({meaning})" if meaning else "", place, escape.plain(field.see, 60)]
         return "  ".join(part for part in parts if part)
 
-    def figure(self):
+    def figure(self) -> Figure:
         """The peeled frame as a matplotlib Figure."""
         from .layers_figure import draw
 

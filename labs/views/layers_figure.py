@@ -1,7 +1,10 @@
 """How a peeled frame is drawn: bars that stand inside each other, and below them a column of fields for each layer."""
 
+from matplotlib.figure import Figure
+
 from . import escape, palette
 from .draw import WIDTH, Sheet, measure
+from .layers import Layers
 from .spans import depths, worded
 
 __all__ = ["draw"]
@@ -14,7 +17,7 @@ DATA = 220  # a longer value without a meaning is data; the start of it is enoug
 WORDS = 280  # room for meanings beside the values, where there is more than one column
 
 
-def draw(view):
+def draw(view: Layers) -> Figure:
     """The figure of `Layers`."""
     layers = [*view.layers, *view.extra]
     nested = depths(layers)

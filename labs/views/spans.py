@@ -1,6 +1,9 @@
 """Which bytes belong to which fields: the frame cut into spans, for views that walk along its bytes."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+
+from labs.decode.fields import Field, Layer
 
 from . import escape
 
@@ -17,18 +20,18 @@ class Span:
     fields: tuple
     masked: bool  # another run shows other bytes here
 
-    def words(self):
+    def words(self) -> str:
         """ "Version 4, IHL 5"; values that vary are "·"."""
         return (
             ", ".join(f"{name} {value}".rstrip() for name, value, _ in worded(self.fields, mask=True, limit=48)) or "not decoded"
         )
 
-    def name(self):
+    def name(self) -> str:
         """ "Version, IHL"."""
         return ", ".join(name for name, _, _ in worded(self.fields)) or "not decoded"
 
 
-def worded(fields, mask=False, limit=80):
+def worded(fields: Iterable[Field], mask: bool = False, limit: int = 80) -> list[tuple[str, str, str]]:
     """(name, value, meaning) of each field; one-bit fields that stand side by side become one: "Flags", "SYN"."""
     told, bits = [], []
     for field in fields:
@@ -54,7 +57,7 @@ def _flags(fields):
     return "Flags", ", ".join(names) or "none", ""
 
 
-def spans(size, layers, extra=()):
+def spans(size: int, layers: Sequence[Layer], extra: Sequence[Layer] = ()) -> list[Span]:
     """The frame's `size` bytes as Spans, in order and without gaps.  Fields of `extra` replace those that they lie over."""
     ground = _cut(size, layers)
     if not extra:
@@ -94,7 +97,7 @@ def _cut(size, layers):
     return out + [Span(at, size, None, (), False)] if at < size else out
 
 
-def depths(layers):
+def depths(layers: Sequence[Layer]) -> list[int]:
     """How deep each layer is nested: one more than the layer whose bytes it lies in."""
     open_, out = [], []
     for layer in layers:

@@ -9,20 +9,30 @@ It puts the TCP streams together from the frames (chapter 24-tcp-connection), cu
 (labs.decode.tls_session).  Chapter 16-tls is about it.
 """
 
+from __future__ import annotations
+
 from bisect import bisect_right
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import accumulate
 from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 from labs.captures.frame import Frame
-from labs.captures.stream import streams
-from labs.decode.http2 import frames as http2_frames
+from labs.captures.stream import saying, streams
+from labs.decode.conversation import conversation
+from labs.decode.fields import DecodeError, Layer
+from labs.decode.http2 import Http2Frame
 from labs.decode.peel import peel, peel_application
+from labs.decode.protocol import Unit
 from labs.decode.tls import begins, decode, tail, tail12
 from labs.decode.tls_handshake import inside
 from labs.decode.tls_names import CONTENT_TYPES, GROUPS, SUITES, VERSIONS, called
 from labs.decode.tls_session import open_streams
 from labs.views.tls_records import RecordBytes, RecordLayers, Records
+
+if TYPE_CHECKING:
+    from labs.captures.capture import Capture
 
 __all__ = ["Session", "SessionRecord", "tls"]
 
@@ -30,7 +40,7 @@ TLS13 = 0x0304
 SIDES = ("client", "server")
 
 
-def tls(capture, keylog="", nth=1):
+def tls(capture: Capture, keylog: str = "", nth: int = 1) -> Session:
     """The `nth` TLS connection of a capture, as a Session; `keylog` is the text of an NSS key log (SSLKEYLOGFILE).
 
     What cannot be opened stays in the list and says why.  A capture without TLS gives a Session without records.
@@ -39,9 +49,8 @@ def tls(capture, keylog="", nth=1):
         raise TypeError(f"expected the text of a key log, got {type(keylog).__name__}: read the file first")
     found = [stream for stream in streams(_arrived(capture)) if any(begins(d, 0, len(d)) for d in map(stream.sent, SIDES))]
     if nth < 1 or nth > max(len(found), 1):
-        raise ValueError(
-            f"expected nth from 1 to {max(len(found), 1)}, got {nth}: so many TCP connections here begin with a TLS record"
-        )
+        most = max(len(found), 1)
+        raise ValueError(f"expected nth from 1 to {most}, got {nth}: so many TCP connections here begin with a TLS record")
     return Session(found[nth - 1] if found else None, keylog, getattr(capture, "origin", ""), getattr(capture, "hosts", ()))
 
 
@@ -92,9 +101,8 @@ class Session(Records):
         rows, latest = [], dict.fromkeys(SIDES, (0, 0))
         for opened in found.records:
             frames = stream.frames_of(there[opened.sender], opened.offset, len(opened.raw))
-            latest[opened.sender] = max(
-                latest[opened.sender], *((frame.time, frame.number) for frame in frames)
-            )  # TCP keeps order
+            came = max((frame.time, frame.number) for frame in frames)
+            latest[opened.sender] = max(latest[opened.sender], came)  # TCP keeps order
             rows.append((latest[opened.sender], SessionRecord(opened, hosts[opened.sender], frames, found.version, origin)))
         rows.sort(key=lambda row: row[0])  # stable: records of one frame stay in order
         self.records = [record for _, record in rows]
@@ -118,26 +126,40 @@ class Session(Records):
                         said["group"] = called(field.value, GROUPS)
         self.server_name, self.alpn, self.group = said["server_name"], said["alpn"], said["group"]
 
-    def plaintext(self, sender):
+    def plaintext(self, sender: str) -> bytes:
         """All application data of a host, as far as it is open: what its program wrote."""
         return b"".join(record.plaintext for record in self._open(sender))
 
     def _open(self, sender):
         return [r for r in self.records if r.sender == sender and r.content_type == 23 and r.plaintext is not None]
 
-    def http2(self):
+    def units(self) -> list[tuple[int, Unit]]:
+        """What the programs said inside, in whatever protocol (ALPN says it): [(number of the frame that brought it, Unit), …].
+
+        One that is spread over several records has the number of the first.
+        """
+        found, hosts = [], dict(zip(SIDES, (self.client, self.server)))
+        records = {side: self._open(host) for side, host in hosts.items()}
+        ends = {side: list(accumulate(len(record.plaintext) for record in some)) for side, some in records.items()}
+        for unit in conversation(*map(self.plaintext, hosts.values()), handed_over_by=("ALPN", self.alpn)):
+            record = records[unit.side][bisect_right(ends[unit.side], unit.offset)]
+            found.append((record.frames[-1], unit))
+        return sorted(found, key=lambda pair: pair[0])
+
+    def said(self) -> Callable[[Frame], tuple[str, str] | None]:
+        """A function for cap.ladder(say=…): a ladder of what the programs said inside."""
+        return saying(self.units())
+
+    def http2(self) -> list[tuple[int, Http2Frame]]:
         """The HTTP/2 frames inside, as they came: [(number of the captured frame that brought it, Http2Frame), …].
 
-        A frame that is spread over several records has the number of the first.  Raises DecodeError where the client speaks
-        something else.  RFC 9113 §4.
+        Raises DecodeError where the client speaks something else.  RFC 9113 §4.
         """
-        found = []
-        for side, host in zip(SIDES, (self.client, self.server)):
-            records = self._open(host)
-            ends = list(accumulate(len(record.plaintext) for record in records))
-            for frame in http2_frames(self.plaintext(host), side):
-                found.append((records[bisect_right(ends, frame.offset)].frames[-1], frame))
-        return sorted(found, key=lambda pair: pair[0])
+        said = self.units()
+        for _, unit in said:
+            if not isinstance(unit.detail, Http2Frame):
+                raise DecodeError(f"expected HTTP/2 inside this connection, got {unit.protocol}: {unit.words}")
+        return [(number, unit.detail) for number, unit in said]
 
     def __len__(self):
         return len(self.records)
@@ -148,7 +170,7 @@ class Session(Records):
     def __getitem__(self, index):
         return self.records[index]
 
-    def find(self, what, sender=None):
+    def find(self, what: str, sender: str | None = None) -> SessionRecord:
         """The first record that is, or holds, `what`: "ClientHello", "close_notify", "application data".  Else a LookupError."""
         for record in self.records:
             if what in record.what and sender in (None, record.sender):
@@ -181,38 +203,36 @@ class SessionRecord:
         return getattr(self._opened, name)
 
     @property
-    def header(self):
+    def header(self) -> bytes:
         """Its first five bytes."""
         return self.raw[:5]
 
     @property
-    def body(self):
+    def body(self) -> bytes:
         """What follows the header: encrypted, unless it is one of the first records."""
         return self.raw[5:]
 
     @property
-    def wire_type(self):
+    def wire_type(self) -> str:
         """The content type that everyone can read."""
         return called(self.type, CONTENT_TYPES, 1)
 
-    def outside(self):
+    def outside(self) -> tuple[Layer, ...]:
         """The record as layers, as far as one can read it without keys."""
         layer = decode(self.raw, 0, len(self.raw))[0]
-        return (
-            layer if self.encrypted or self.problem else replace(layer, fields=layer.fields[:3]),
-        )  # its content is named by inside()
+        closed = self.encrypted or self.problem
+        return (layer if closed else replace(layer, fields=layer.fields[:3]),)  # its content is named by inside()
 
-    def inside(self):
+    def inside(self) -> tuple[Layer, ...]:
         """What was encrypted, or lies open: layers that lie over the record's body."""
         opened = self._opened
         if opened.plaintext is None:
             return ()
         at = opened.inner
-        layers = (
-            peel_application(opened.plaintext, at)
-            if opened.content_type == 23
-            else inside(opened.content_type, opened.plaintext, at, self._version)
-        )
+        if opened.content_type == 23:
+            layers = peel_application(opened.plaintext, at)
+        else:
+            layers = inside(opened.content_type, opened.plaintext, at, self._version)
         if opened.encrypted and self._version == TLS13:
             layers += (tail(opened, at),)
         elif opened.encrypted:
@@ -223,21 +243,14 @@ class SessionRecord:
         """(layers of the bytes as they are, layers that lie over ciphertext)."""
         return (self.outside(), self.inside()) if self.encrypted else (self.outside() + self.inside(), ())
 
-    def layers(self):
+    def layers(self) -> RecordLayers:
         """The record, field by field."""
         return RecordLayers(self.raw, *self._both(), self.origin)
 
-    def bytes(self):
+    def bytes(self) -> RecordBytes:
         """The record's bytes, each with the field that it belongs to: what is encrypted bears the name of what it hides."""
         plain = (self.inner, self.plaintext) if self.encrypted and self.content_type == 23 else (0, b"")
         return RecordBytes(self.raw, *self._both(), self.origin, plain)
-
-    def plain(self):
-        """The bytes that were encrypted, in the clear, each with its field."""
-        opened = self._opened
-        text = opened.plaintext or b""
-        layers = peel_application(text) if opened.content_type == 23 else inside(opened.content_type, text, 0, self._version)
-        return RecordBytes(text, layers, (), self.origin)
 
     def __repr__(self):
         return f"record {self.number}, {self.sender}: {self.wire_type}" + (

@@ -1,18 +1,28 @@
 """The records of a TLS connection as a table, and one record byte by byte.  Built in chapter 16-tls."""
 
-from dataclasses import replace
+from __future__ import annotations
 
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from labs.decode.reading import preview
 from labs.tables import columns
 
 from . import escape, palette
 from .bytemap import ByteMap
 from .layers import Layers
 from .names import Names
-from .spans import spans
+from .spans import Span, spans
 from .view import View, count
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from .tls_connection import SessionRecord
 
 __all__ = ["RecordBytes", "RecordLayers", "Records"]
 
+HEAD = ("", "segment", "from", "on the wire", "bytes", "[inside]")
 PREVIEW = 48  # bytes of application data that a row shows
 # How long these messages are, and what they offer in which order, differs from one TLS library to the next: the pictures show it,
 # the texts, which have to be the same everywhere, do not.
@@ -25,7 +35,7 @@ class Records(View):
     """Base of labs.views.tls_connection.Session, which gives records, client, server, network, version, suite, group,
     server_name, alpn and problems; this shows them."""
 
-    def heading(self):
+    def heading(self) -> str:
         """What was agreed on, as far as one can see it."""
         if self.empty:
             return "No TLS in this capture: no TCP stream in it begins with a TLS record."
@@ -34,12 +44,12 @@ class Records(View):
         parts += [f"ALPN {self.alpn}"] if self.alpn else []
         return " · ".join(escape.plain(part, 80) for part in parts if part)
 
-    def colour(self, host):
+    def colour(self, host: str) -> str:
         """A host's colour, given by its place in the network."""
         hosts = self.network or (self.client, self.server)
         return palette.host_colour(hosts.index(host) if host in hosts else len(hosts))
 
-    def rows(self):
+    def rows(self) -> list[tuple[str, ...]]:
         """(number, segments, sender, what everyone can read, bytes of the body, what is inside) of each record, as text.
 
         "·" stands for a length that the TLS library chooses, and for that of a record which is closed.
@@ -56,7 +66,7 @@ class Records(View):
             for r in self.records
         ]
 
-    def told(self, record):
+    def told(self, record: SessionRecord) -> str:
         """What a record is, for the last column: "ClientHello"; "[Finished]" if it was encrypted; "closed: …" with the reason."""
         if record.problem:
             return "closed" if record.encrypted and not self.keylog else f"closed: {escape.plain(record.problem, 160)}"
@@ -65,7 +75,7 @@ class Records(View):
             what += f", {count(len(record.plaintext), 'byte')}: {shown(record.plaintext)}" if record.plaintext else ", empty"
         return f"[{what}]" if record.encrypted else what
 
-    def summary(self):
+    def summary(self) -> str:
         """How many records there are, how many are encrypted, and how many of those were opened."""
         if not self.records:
             return self.heading()
@@ -79,26 +89,23 @@ class Records(View):
         return f"{text}."
 
     @property
-    def text(self):
+    def text(self) -> str:
         """What was agreed on, then one line a record."""
         rows = self.rows()
-        lines = [self.heading(), *(["", *_table(rows)] if rows else [])]
+        lines = [self.heading(), *(["", *columns([HEAD, *rows], "><<<>")] if rows else [])]
         return "\n".join(lines + [f"✗ {escape.plain(problem, 200)}" for problem in self.problems])
 
-    def figure(self):
+    def figure(self) -> Figure:
         """The table as a matplotlib Figure."""
         from .tls_records_figure import draw
 
         return draw(self)
 
 
-def shown(data):
+def shown(data: bytes) -> str:
     """The beginning of some bytes, for people."""
-    from labs.decode.reading import preview
-
-    return escape.plain(preview(data, PREVIEW).partition(f" … ({len(data)} bytes)")[0], 90) + (
-        " …" if len(data) > PREVIEW else ""
-    )
+    beginning = preview(data, PREVIEW).partition(f" … ({len(data)} bytes)")[0]
+    return escape.plain(beginning, 90) + " …" * (len(data) > PREVIEW)
 
 
 def _chosen(record):
@@ -109,10 +116,6 @@ def _range(numbers):
     if not numbers:
         return "–"
     return str(numbers[0]) if len(numbers) == 1 else f"{numbers[0]}–{numbers[-1]}"
-
-
-def _table(rows):
-    return columns([("", "segment", "from", "on the wire", "bytes", "[inside]"), *rows], "><<<>")
 
 
 class RecordBytes(ByteMap):
@@ -129,11 +132,10 @@ class RecordBytes(ByteMap):
         self.spans = spans(len(self.raw), self.layers, self.extra)
         self.plain = {plain[0] + at: plain[1][at : at + 1] for at in range(len(plain[1]))}
         for field in (field for layer in self.layers for field in layer.fields if isinstance(field.value, str)):
-            self.plain |= {
-                at: self.raw[at : at + 1] for at in range(field.offset, field.offset + field.length)
-            }  # a name: readable
+            places = range(field.offset, field.offset + field.length)
+            self.plain |= {at: self.raw[at : at + 1] for at in places}  # a name: readable
 
-    def summary(self):
+    def summary(self) -> str:
         """How many bytes and fields, and what lies over them."""
         if not self.raw:
             return "There are no bytes to show."
@@ -144,11 +146,11 @@ class RecordBytes(ByteMap):
         fields = sum(len(layer.fields) for layer in every)
         return f"{count(len(self.raw), 'byte')}, {count(fields, 'field')}: {names}."
 
-    def pale(self, span):
+    def pale(self, span: Span) -> bool:
         """Lengths recede, so that what they are the length of stands out."""
         return all(field.name.endswith("Length") for field in span.fields)
 
-    def value(self, span):
+    def value(self, span: Span) -> str:
         """What a field means, where that says more than its bytes do."""
         field = span.fields[0] if span.fields else None
         if field is None or field.meaning == "type of an extension":
@@ -162,7 +164,7 @@ class RecordBytes(ByteMap):
         return next((field.offset for field in found if field.name in LISTS), 0)
 
     @property
-    def text(self):
+    def text(self) -> str:
         """As in any byte map, up to the first of those lists; of what follows, the fields that the programs asked for."""
         begins = self._begins()
         if not begins:
@@ -193,6 +195,6 @@ class RecordLayers(Layers):
         self.frame = self.raw = bytes(raw)
         self.layers, self.extra, self.origin, self.names = tuple(layers), tuple(extra), origin, Names({})
 
-    def summary(self):
+    def summary(self) -> str:
         """What lies in what."""
         return super().summary().replace("A frame of", "A record of", 1)

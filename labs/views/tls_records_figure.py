@@ -1,8 +1,10 @@
 """How the records of a TLS connection are drawn: a row each; left what everyone on the way can read, right what was inside."""
 
+from matplotlib.figure import Figure
+
 from . import escape, palette
 from .draw import Sheet
-from .tls_records import shown
+from .tls_records import Records, shown
 from .view import count
 
 __all__ = ["draw"]
@@ -11,7 +13,7 @@ TOP, ROW, BOTTOM, MOST = 74, 30, 30, 40  # pixels; rows drawn
 NUMBER, FRAME, HOST, WIRE, INSIDE = 34, 50, 130, 230, 520
 
 
-def draw(view):
+def draw(view: Records) -> Figure:
     """The figure of a `Records`."""
     records = view.records[:MOST]
     more = len(view.records) - len(records)

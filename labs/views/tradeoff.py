@@ -4,7 +4,7 @@ Both axes are logarithmic: what counts is by which factor one way is cheaper tha
 """
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from labs.tables import count, number
 
@@ -39,7 +39,7 @@ class Tradeoff(View):
 
         Points of one series have one colour and are joined, in the order in which they come.  columns: more for the table.
         """
-        each = [float(one) for one in (y if isinstance(y, (list, tuple)) else [y])]
+        each = [float(one) for one in (y if isinstance(y, Iterable) else [y])]
         if not each or not all(0 < one < float("inf") for one in (x, *each)):
             raise ValueError(f"expected numbers above 0, as a logarithmic axis has no place for others; got {x!r} and {y!r}")
         self.points.append(
@@ -91,7 +91,7 @@ class Tradeoff(View):
         for index, points in series.items():
             colour = palette.host_colour(index)
             xs, ys = ([point[axis] for point in points] for axis in "xy")
-            edge = {"markersize": 8.4, "markeredgecolor": palette.PAPER, "markeredgewidth": 1.2}
+            edge: dict[str, Any] = {"markersize": 8.4, "markeredgecolor": palette.PAPER, "markeredgewidth": 1.2}
             axes.plot(xs, ys, "o-", color=colour, linewidth=1.2, solid_capstyle="butt", clip_on=False, zorder=4, **edge)
             every = [(point["x"], one) for point in points if len(point["each"]) > 1 for one in point["each"]]
             axes.plot(*zip(*every), "s", color=palette.tint(colour, 0.6), markersize=2.8, zorder=3) if every else None

@@ -33,7 +33,12 @@ class View:
 
     origin = ""
     missed = 0
-    text = ""
+
+    @property
+    def text(self) -> str:
+        """The same thing in words; a subclass gives it."""
+        return ""
+
     empty = "Nothing was measured."  # what a chart without data says
 
     def __init__(self, title: str | None = None, origin: str = ""):
@@ -89,7 +94,7 @@ class Noted(View):
     `kept` names the attributes that make it up; a subclass can be made without arguments.
     """
 
-    kept = ()
+    kept: tuple[str, ...] = ()
 
     def to_record(self) -> dict:
         """Everything as plain data for JSON."""

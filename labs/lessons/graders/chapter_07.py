@@ -197,7 +197,7 @@ class EnvoyRoutes(Exercise):
 
     def grade(self, routes):
         from labs.errors import LabError
-        from labs.lessons.program import PROGRAMS, find
+        from labs.lessons.installed import PROGRAMS, find
 
         if not routes:
             return missing("no route yet: Envoy would answer 404 to everything")

@@ -4,6 +4,7 @@ import random
 
 from labs.captures.capture import Capture
 from labs.captures.frame import Frame
+from labs.captures.stream import streams
 from labs.decode import build
 from labs.decode.headers import ACK, FIN, PSH, SYN
 from labs.lessons.exercise import Exercise, close, done, missing
@@ -11,13 +12,8 @@ from labs.lessons.graders.tools import call
 
 
 def connections(capture):
-    """The TCP frames of a capture by connection: {(endpoint, endpoint): [frames]}, in order."""
-    found = {}
-    for frame in capture:
-        if frame.protocol == "TCP" and frame.sport:
-            ends = frozenset([(frame.src, frame.sport), (frame.dst, frame.dport)])
-            found.setdefault(ends, []).append(frame)
-    return list(found.values())
+    """The frames of each TCP connection of a capture, in order."""
+    return [stream.frames for stream in streams(capture)]
 
 
 def opened(frames):

@@ -5,7 +5,8 @@
 
 Where it is installed, the name stands for its path.  Where it is not, one line says how to get it, and from there on the cells
 that depend on it show what they showed when the chapter was recorded (labs.lessons.replay); all other cells run here.
-LABS_WITHOUT=envoy makes this machine one that lacks it.  Chapter 07-sidecar-pattern.
+The cell that asks for it does nothing else with it: it runs everywhere.  LABS_WITHOUT=envoy makes this machine one that lacks
+it.  Chapter 07-sidecar-pattern.
 """
 
 import os
@@ -13,6 +14,10 @@ import re
 import shutil
 import subprocess
 from importlib import import_module, metadata
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from labs.lessons.not_here import NotHere
 
 __all__ = ["PROGRAMS", "Installed", "find", "program"]
 
@@ -24,19 +29,19 @@ START_WITHIN = 20.0  # seconds for `--version`: the first start reads a large fi
 class Installed:
     """A program on this machine: name, version, path.  In a list for Host.run it stands for its path."""
 
-    def __init__(self, name, path, version):
+    def __init__(self, name: str, path: str, version: str):
         self.name, self.path, self.version = name, path, version
 
-    def __fspath__(self):
+    def __fspath__(self) -> str:
         return self.path
 
     __str__ = __fspath__
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"{self.name} {self.version}"
 
 
-def program(name):
+def program(name: str) -> "Installed | NotHere":
     """The program called `name`, ready for Host.run; prints which version, or how to get it.
 
     The line reads "envoy · program: …"; the tests mask what stands behind "program:", which differs from machine to machine.
@@ -53,7 +58,7 @@ def program(name):
     return replay.lack(name, how)
 
 
-def find(name):
+def find(name: str) -> tuple[Installed | None, str]:
     """(Installed, "") or (None, why not).  Looks for the wheel of this environment first, then along PATH; and tries it."""
     if name not in PROGRAMS:
         raise ValueError(f"expected one of {', '.join(PROGRAMS)}, got {name!r}")
