@@ -57,9 +57,6 @@ class RelaySocket(socket.socket):
             made.close()
 
 
-RelaySocket.__module__ = RelaySocket.__qualname__ = "socket"  # type(sock) and repr(sock) read as on any other link
-
-
 class Datagrams:
     """The relay's part in UDP: it brings each datagram to the socket that is bound where it goes, or says that there is none."""
 
@@ -198,3 +195,7 @@ class RelayDatagrams(socket.socket):
 
     def getpeername(self):
         return self.peer or super().getpeername()  # which raises: there is none
+
+
+for _kind in (RelaySocket, RelayDatagrams):  # type(sock) and repr(sock) read as on any other link
+    _kind.__module__ = _kind.__qualname__ = "socket"
