@@ -25,6 +25,12 @@ def link():
     return best
 
 
+@pytest.fixture(autouse=True)
+def nothing_was_unsteady(monkeypatch):
+    """What an experiment of another test could not bear is not told here."""
+    monkeypatch.setattr(sys.modules[steady.__module__], "_unsteady", {})
+
+
 def hearts():
     return [thread for thread in threading.enumerate() if thread.name == "heart"]
 

@@ -17,23 +17,20 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from test_notebooks import NOTEBOOKS, code_cells, ignored, load, run, texts
+from notebooks import NOTEBOOKS, code_cells, difference, load, run
 
 
 def once(path, link):
-    """ "" if every cell shows what is saved, else the first that does not, and how."""
-    saved, notebook = code_cells(load(path)), load(path)
+    """How it ended and the first cells that differ; nothing if all is as saved.  With pictures, as learners run it."""
+    notebook = load(path)
     for cell in code_cells(notebook):
         cell.outputs = []
+    ended = ""
     try:
-        run(notebook, path.parent, link)
-        ended = ""
+        run(notebook, path.parent, link, pictures=True)
     except Exception as error:  # the kernel died, a cell raised or took too long: the outputs say where
-        ended = f"{type(error).__name__}: {str(error).strip().splitlines()[-1]}"
-    for number, (cell, now) in enumerate(zip(saved, code_cells(notebook)), 1):
-        if not ignored(cell) and texts(now) != texts(cell):
-            return f"[{number}] {ended or 'another output'}\n{texts(now)}"
-    return ended
+        ended = f"{type(error).__name__}: {str(error).strip().splitlines()[-1]}\n"
+    return ended + difference(code_cells(notebook), code_cells(load(path)))
 
 
 def main():

@@ -52,7 +52,7 @@ def disturbed() -> str:
     return "; ".join(_unsteady.values())
 
 
-def _mark(value, words):
+def _mark(value: Any, words: str) -> None:
     """Let what shows the value tell: its views write their origin into the corner of the picture."""
     if isinstance(value, (tuple, list, dict)):
         for part in value.values() if isinstance(value, dict) else value:
@@ -80,7 +80,7 @@ class Heart:
             raise
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_: object) -> None:
         self._end()
 
     def _end(self):

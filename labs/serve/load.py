@@ -11,7 +11,7 @@ import zlib
 from array import array
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from labs.network.host import Host
@@ -71,7 +71,7 @@ class Load:
 
     def __init__(
         self, seconds: float, starts: Iterable[int], latencies: Iterable[int], connection_of: Iterable[int],
-        worker_of: Iterable[int], workers: Iterable[str], errors, statuses, rate: float | None, connections: int,
+        worker_of: Iterable[int], workers: Iterable[str], errors: Any, statuses: Any, rate: float | None, connections: int,
     ) -> None:  # fmt: skip
         self.seconds, self.rate, self.connections = seconds, rate, connections
         self.why, self.statuses = dict(errors), dict(statuses)
