@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 
 from labs.captures.running import FromLog
 from labs.errors import LabError
-from labs.network.messages import MESSAGE
+from labs.network.messages import MESSAGE, receive
 
 __all__ = ["LabProcess", "call_all", "running", "too_many"]
 
@@ -134,7 +134,7 @@ class LabProcess:
             channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             with theirs:
                 socket.send_fds(self._lifeline, [b"+"], [theirs.fileno()])
-            self._thread.channel = channel
+            self._thread.channel, self._thread.buffer = channel, bytearray(MESSAGE)
             self._channels.add(channel)
         return channel
 
@@ -150,12 +150,12 @@ class LabProcess:
                 f"expected a request of at most {MESSAGE} bytes, got {len(request)}: give fewer arguments, or a smaller env={{…}}"
             )
         made: list[int] = []
-        message, why, flags = b"", "", 0
+        message, why, flags = bytearray(), "", 0
         try:
             channel = self._channel()
             channel.settimeout(timeout + 10.0)
             socket.send_fds(channel, [request], fds)
-            message, made, flags, _ = socket.recv_fds(channel, MESSAGE, 4)
+            message, made, flags = receive(channel, self._thread.buffer)
             for fd in made:
                 os.set_inheritable(fd, False)  # unlike all that Python opens; a program started here must not keep a host alive
         except ConnectionError:

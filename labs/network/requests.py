@@ -13,7 +13,7 @@ from functools import partial
 from time import monotonic_ns as now
 
 from labs.network.loop import Loop
-from labs.network.messages import MESSAGE
+from labs.network.messages import MESSAGE, receive
 
 __all__ = ["Later", "Requests"]
 
@@ -36,6 +36,7 @@ class Requests:
     def __init__(self, loop: Loop, lifeline: socket.socket, parts: tuple) -> None:
         self.loop, self.lifeline = loop, lifeline
         self.do = {name[3:]: getattr(part, name) for part in parts for name in dir(part) if name.startswith("do_")}
+        self.buffer = bytearray(MESSAGE)
         self.waiting: list[tuple[socket.socket, Later]] = []
         self.spare = os.dup(lifeline.fileno())  # given up for the channel that would find no free descriptor
         loop.watch(lifeline.fileno(), self.new_channel)
@@ -71,11 +72,11 @@ class Requests:
 
     def request(self, channel: socket.socket) -> None:
         try:
-            message, fds, flags, _ = socket.recv_fds(channel, MESSAGE, 4)
+            message, fds, flags = receive(channel, self.buffer)
         except BlockingIOError:
             return
         except OSError:
-            message, fds, flags = b"", [], 0
+            message, fds, flags = bytearray(), [], 0
         if not message:
             self.waiting = [(other, later) for other, later in self.waiting if other is not channel]
             return self.close(channel)
@@ -87,7 +88,7 @@ class Requests:
         else:
             self.send(channel, reply)
 
-    def answer(self, message: bytes, fds: list[int], flags: int) -> dict | tuple | Later:
+    def answer(self, message: bytearray, fds: list[int], flags: int) -> dict | tuple | Later:
         if flags & socket.MSG_CTRUNC:  # unix(7): no free descriptors here for those that came
             raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
         what = marshal.loads(message)

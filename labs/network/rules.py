@@ -10,7 +10,7 @@ import weakref
 
 from labs.captures.frame import Frame
 from labs.errors import LabError
-from labs.network.messages import QUESTION, VERDICT
+from labs.network.messages import FRAME, QUESTION, VERDICT
 
 __all__ = ["Rule", "Rules"]
 
@@ -149,7 +149,7 @@ def _judge(frames, rules):
     with frames:  # whatever ends this loop, the lab sees the socket close, and no frame waits for ever
         while True:
             try:
-                message = frames.recv(1 << 17)
+                message = frames.recv(FRAME)
                 known = rules()
                 if not message or known is None:
                     return
