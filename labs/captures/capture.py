@@ -59,7 +59,7 @@ class Capture:
         self._live = None  # a labs.captures.running.Running, as long as it runs
 
     @classmethod
-    def of(cls, network) -> "Capture":
+    def of(cls, network: Any) -> "Capture":
         """A capture of a network that begins with the `with` statement."""
         cards = [(host.name, card.wire, card.mac, card.addresses) for host in network.hosts for card in host.cards]
         made = cls([], [host.name for host in network.hosts], names_of(cards), network.origin, 0, cards)
@@ -147,7 +147,7 @@ class Capture:
             packets.append(packet)
         return PacketList(packets, "capture")
 
-    def ladder(self, **how) -> Any:
+    def ladder(self, **how: Any) -> Any:
         """The capture as a ladder: hosts are the posts, frames the rungs.  A picture and the same as text (labs.views.Ladder)."""
         return above("Ladder")(self, **how)
 

@@ -32,10 +32,8 @@ class Frame(Headers):
         self.arrivals, self.lost = [], ""
 
     def __repr__(self):
-        return (
-            f"frame {self.number} from {self.sender}: {self.protocol} {flag_names(self.flags)}".rstrip()
-            + f", {len(self.raw)} bytes"
-        )
+        what = f"frame {self.number} from {self.sender}: {self.protocol} {flag_names(self.flags)}"
+        return f"{what.rstrip()}, {len(self.raw)} bytes"
 
     def __len__(self):
         return len(self.raw)

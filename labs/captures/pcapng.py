@@ -29,7 +29,7 @@ def _block(kind, body, *options):
     return struct.pack("<II", kind, length) + body + struct.pack("<I", length)
 
 
-def save(path: str, capture: Capture) -> None:
+def save(path: str | os.PathLike, capture: Capture) -> None:
     """Write a capture to `path`: first to a file beside it, then in its place, so that no half-written file is left."""
     about = {"hosts": capture.hosts, "cards": capture.cards, "missed": capture.missed}
     header = struct.pack("<IHHq", 0x1A2B3C4D, 1, 0, -1)
@@ -47,13 +47,9 @@ def save(path: str, capture: Capture) -> None:
         }
         if frame.lost:
             fate["lost"] = frame.lost
-        plain = [(0, name) for name in _receivers(frame, capture.cards)]
-        as_usual = frame.sender == capture.names.get(frame.src_mac) and not frame.lost
-        as_usual = (
-            as_usual
-            and [(a.time - frame.time, a.receiver) for a in frame.arrivals] == plain
-            and not any(a.raw for a in frame.arrivals)
-        )
+        plain = [(0, name, None) for name in _receivers(frame, capture.cards)]
+        as_usual = frame.sender == capture.names.get(frame.src_mac or "") and not frame.lost
+        as_usual &= [(a.time - frame.time, a.receiver, a.raw or None) for a in frame.arrivals] == plain
         blocks.append(_block(PACKET, body, *([] if as_usual else [_option(COMMENT, json.dumps(fate).encode())])))
     draft = f"{path}.part"
     try:
@@ -72,7 +68,7 @@ def _receivers(frame, cards):
     return [host for host, mac in others if mac == frame.dst_mac] or [host for host, _ in others]
 
 
-def load(path: str, partial: bool = False) -> Capture:
+def load(path: str | os.PathLike, partial: bool = False) -> Capture:
     """A Capture from a pcapng file of ours or of any other tool."""
     with open(path, "rb") as file:
         raw = file.read()

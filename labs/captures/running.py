@@ -7,6 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from labs.captures import log
 from labs.captures.frame import Frame
@@ -92,7 +93,7 @@ class Running:
 class FromLog(Running):
     """A capture of what a lab process writes into its log.  lab: it; cards: (host name, wire index) by card number."""
 
-    def __init__(self, lab, cards: Sequence[tuple[str, int]], make: Callable[..., Frame]):
+    def __init__(self, lab: Any, cards: Sequence[tuple[str, int]], make: Callable[..., Frame]):
         super().__init__(make)
         self.lab, self.cards, self.fd = lab, cards, -1
 

@@ -135,7 +135,8 @@ class Stream:
 
     def side_of(self, frame: Frame) -> str:
         """ "client" or "server": who sent this frame."""
-        return "client" if (frame.src, frame.sport) == (self.client.address, self.client.port) else "server"
+        source: tuple = frame.src, frame.sport
+        return "client" if source == (self.client.address, self.client.port) else "server"
 
     def _is_over(self, frame):
         """True if this frame begins another connection between the same ports: a SYN with a number of its own."""

@@ -12,6 +12,11 @@ from time import monotonic_ns as now
 from labs.captures.log import ARRIVED, CROSSED, EVERYONE, LOST, SENT
 from labs.network.held_clocks import says
 
+TYPE_CHECKING = False  # typing.TYPE_CHECKING: the lab process imports no typing
+if TYPE_CHECKING:
+    from labs.network.frame_log import FrameLog
+    from labs.network.traffic import Traffic
+
 __all__ = ["HELD", "Cable"]
 
 OVERTAKEN_WITHIN = 1_000_000_000  # ns; a frame told to let others pass does not wait for ever
@@ -21,9 +26,11 @@ HELD = 10_000  # frames that a wire holds, as many as a card keeps (labs.network
 class Cable:
     """One Ethernet segment.  `traffic` offers schedule() and write(), `log` takes records (labs.network.frame_log)."""
 
-    def __init__(self, traffic, log, index: int, macs: dict[int, bytes], outside: int, settings: dict) -> None:
+    def __init__(
+        self, traffic: "Traffic", log: "FrameLog", index: int, macs: dict[int, bytes], outside: int, settings: dict
+    ) -> None:
         self.traffic, self.log, self.index = traffic, log, index
-        self.cards = list(macs)  # the numbers of those plugged in here
+        self.cards: list[int] = list(macs)  # the numbers of those plugged in here
         self.outside = outside  # the number that stands for frames put on this wire by the notebook
         self.learned: dict[bytes, int] = {}  # MAC address → card number, as a switch learns it
         self.owners = {mac: card for card, mac in macs.items()}  # as it is; for frames that the notebook puts on the wire
@@ -76,7 +83,10 @@ class Cable:
             return EVERYONE
         return self.learned.get(frame[:6], EVERYONE)
 
-    def decide(self, number, frame, source, changed=None, drop=False, extra=0.0, copies=0, behind=0) -> None:
+    def decide(
+        self, number: int, frame: bytes, source: int, changed: bytes | None = None,
+        drop: bool = False, extra: float = 0.0, copies: int = 0, behind: int = 0,
+    ) -> None:  # fmt: skip
         """What a rule said of the frame, then what the cable itself does with it."""
         if drop:
             self.lose(number, source, "dropped by a rule")
@@ -110,19 +120,20 @@ class Cable:
             self.said.add(key)
         return known
 
-    def hold(self, number, frame, source, changed) -> None:
+    def hold(self, number: int, frame: bytes, source: int, changed: bytes | None) -> None:
         if len(self.held) < HELD:
             self.held.append((number, frame, source, changed))
         else:
             self.lose(number, source, f"the wire holds {HELD:,} frames already")
 
-    def send_on(self, number, frame, source, changed, extra) -> None:
+    def send_on(self, number: int, frame: bytes, source: int, changed: bytes | None, extra: float) -> None:
         due = now()
         if self.rate:
             start = max(due, self.busy_until.get(source, 0))
             took = int(len(changed or frame) * 8e9 / self.rate)
             if start - due > self.queue * took:
-                return self.lose(number, source, "the queue is full")
+                self.lose(number, source, "the queue is full")
+                return
             due = self.busy_until[source] = start + took
         due += int((self.delay + extra) * 1e9)
         if due <= now():
@@ -130,7 +141,7 @@ class Cable:
         else:
             self.traffic.schedule(due, self, number, frame, source, changed)
 
-    def arrive(self, number, frame, source, changed) -> None:
+    def arrive(self, number: int, frame: bytes, source: int, changed: bytes | None) -> None:
         """The frame comes out at the other end."""
         seen = changed or frame
         target = self.target(seen, source)

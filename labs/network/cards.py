@@ -68,9 +68,8 @@ class VethCard:
             self.slot *= 2
         block = max(self.slot, 65536)
         self.slots = QUEUE * 2048 // block * (block // self.slot)
-        self.socket.setsockopt(
-            263, 5, struct.pack("IIII", block, self.slots * self.slot // block, self.slot, self.slots)
-        )  # RX_RING
+        ring = struct.pack("IIII", block, self.slots * self.slot // block, self.slot, self.slots)
+        self.socket.setsockopt(263, 5, ring)  # PACKET_RX_RING
         self.ring = mmap.mmap(self.socket.fileno(), self.slots * self.slot)
         self.status = memoryview(self.ring).cast("I")  # the first word of every slot says whose it is
         self.at, self.drops = 0, 0

@@ -15,6 +15,7 @@ import sys
 import threading
 import weakref
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from labs.captures.running import FromLog
 from labs.errors import LabError
@@ -138,7 +139,7 @@ class LabProcess:
             self._channels.add(channel)
         return channel
 
-    def ask(self, do: str, *, fds: Sequence[int] = (), **what) -> tuple[dict, list[int]]:
+    def ask(self, do: str, *, fds: Sequence[int] = (), **what: Any) -> tuple[dict, list[int]]:
         """Ask the lab process for something: (reply, descriptors that came with it).  Raises OSError as the kernel said it."""
         if not self._close.alive:
             raise LabError("this network is closed; make another one with labs.network(…)")

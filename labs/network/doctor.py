@@ -132,10 +132,7 @@ def _namespaces(seen):
 
 def _tun(seen):
     if seen.tun == "missing":
-        return (
-            "there is no /dev/net/tun",
-            "sudo modprobe tun; in a container: docker run --device /dev/net/tun",
-        )
+        return ("there is no /dev/net/tun", "sudo modprobe tun; in a container: docker run --device /dev/net/tun")
     if seen.tun == "EACCES":
         why = f"/dev/net/tun has mode {seen.tun_mode:04o}, so you may not open it"
         return why, "sudo chmod 0666 /dev/net/tun, as distributions have it"

@@ -11,7 +11,7 @@ import weakref
 from collections.abc import Iterable
 from functools import partial
 from socket import socket as Socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from labs.errors import LabError
 from labs.network import kernel
@@ -100,9 +100,8 @@ class Host:
                 raise in_use(self.name, port) from None
             if e.errno == errno.EADDRNOTAVAIL:
                 own = ", ".join(a for card in self.cards for a in card.addresses)
-                raise OSError(
-                    e.errno, f"{self.name} has no address {address}; it has {own}, 127.0.0.1 and 0.0.0.0 (all of them)"
-                ) from None
+                has = f"it has {own}, 127.0.0.1 and 0.0.0.0 (all of them)"
+                raise OSError(e.errno, f"{self.name} has no address {address}; {has}") from None
             raise
         return made
 
@@ -113,9 +112,8 @@ class Host:
             socket.inet_pton(socket.AF_INET6 if ":" in address else socket.AF_INET, address.split("%")[0])
         except (OSError, ValueError):  # this machine's resolver would look it up outside the lab
             hosts = ", ".join(self._names)
-            raise ValueError(
-                f"expected a host of this network ({hosts}) or an address such as '10.0.0.2', got {name!r}"
-            ) from None
+            wanted = f"a host of this network ({hosts}) or an address such as '10.0.0.2'"
+            raise ValueError(f"expected {wanted}, got {name!r}") from None
         return address
 
     def address_of(self, to: "Host | str", port: int) -> str:
@@ -169,7 +167,7 @@ class Host:
         return (kernel.sockets(read), kernel.counters(read)) if name else ([], {})
 
     def http(
-        self, http2: bool | str = False, verify: object = True, timeout: float = TIMEOUT, names: dict | None = None, **how
+        self, http2: bool | str = False, verify: object = True, timeout: float = TIMEOUT, names: dict | None = None, **how: Any
     ) -> "httpx.Client":
         """An httpx.Client whose connections start in this host; the names of hosts resolve: client.http().get("http://server/").
 
@@ -225,11 +223,8 @@ class Host:
         except FileNotFoundError:
             raise LabError(f"this kernel has no setting {name!r} for a host") from None
         except OSError as e:
-            why = (
-                "; /proc/sys cannot be written on this machine, as in many containers"
-                if e.errno in (errno.EROFS, errno.EACCES)
-                else ""
-            )
+            read_only = e.errno in (errno.EROFS, errno.EACCES)
+            why = "; /proc/sys cannot be written on this machine, as in many containers" if read_only else ""
             raise LabError(f"the kernel did not take {name} = {value}: {e.strerror}{why}") from None
         return reply["value"]
 

@@ -7,7 +7,7 @@ import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from labs.decode.reading import EPHEMERAL
+from labs.decode.reading import EPHEMERAL, letters
 from labs.tables import columns
 
 __all__ = ["STATES", "SocketRow", "SocketTable", "counters", "sockets"]
@@ -44,16 +44,14 @@ class SocketTable(list[SocketRow]):
     """A list of SocketRow that prints as a table, ephemeral ports as letters: they differ from run to run."""
 
     def __repr__(self):
-        letters = {}
+        known = {}
 
         def endpoint(text):
             address, _, port = text.rpartition(":")
             if port == "0":
                 return "*" if address in ("0.0.0.0", "::") else f"{address}:*"
             if int(port) in EPHEMERAL:
-                port = letters.setdefault(
-                    port, chr(65 + len(letters) % 26) + ("" if len(letters) < 26 else str(len(letters) // 26))
-                )
+                port = known.setdefault(port, letters(len(known)))
             return f"{address}:{port}"
 
         rows = [(s.protocol, s.state, endpoint(s.local), endpoint(s.remote), s.recv_queue, s.send_queue, s.timer) for s in self]

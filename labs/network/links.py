@@ -8,6 +8,7 @@ import errno
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from labs.errors import LabError
 from labs.network.channel import LabProcess
@@ -49,7 +50,7 @@ class Link:
             self.tried = why
         return why
 
-    def make(self, plan: dict) -> tuple[object, type[Host]]:
+    def make(self, plan: dict) -> tuple[Any, type[Host]]:
         """(What carries a network made to this plan, the class of its hosts.)  OSError or LabError where that cannot be."""
         reasons = "; ".join(f"{link.name}: {link.why_not()}" for link in LINKS if link.whole)
         raise LabError(f"this machine has no live network ({reasons}); labs.doctor() says more")
@@ -58,7 +59,7 @@ class Link:
 class Namespaces(Link):
     """Hosts with kernels of their own, on a cable that a lab process is."""
 
-    def try_now(self):
+    def try_now(self) -> tuple[str, bool]:
         """Make two hosts and let them go (about 50 ms)."""
         if not hasattr(os, "memfd_create"):
             return "it needs Linux", True
@@ -68,14 +69,14 @@ class Namespaces(Link):
             return e.strerror or str(e), (e.errno or 0) not in PASSING
         return "", True
 
-    def make(self, plan):
+    def make(self, plan: dict) -> tuple[LabProcess, type[Host]]:
         return LabProcess(plan), Host
 
 
 class Relayed(Link):
     """Hosts that are names, and a relay that passes on what they say to each other."""
 
-    def make(self, plan):
+    def make(self, plan: dict) -> tuple[Any, type[Host]]:
         from labs.network.relay import Relay, RelayHost  # late: only machines without namespaces need it
 
         return Relay(plan), RelayHost
@@ -130,7 +131,10 @@ def choose() -> str:
     return wanted
 
 
-def make_plan(row: Sequence, link: str, mtu=1500, ipv6=False, wire: dict | None = None, log_limit=256 << 20) -> dict:
+def make_plan(
+    row: Sequence, link: str, mtu: int | Sequence[int] = 1500, ipv6: bool = False, wire: dict | None = None,
+    log_limit: int = 256 << 20,
+) -> dict:  # fmt: skip
     """The whole plan that the lab process builds."""
     hosts = plan(row, mtu, ipv6)
     return {"hosts": hosts, "link": link, "ipv6": ipv6, "wire": wire or {}, "log_limit": log_limit}

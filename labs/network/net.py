@@ -1,7 +1,7 @@
 """A network: hosts in a row, the wires between them, and one lab process that carries it all."""
 
 import errno
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from labs.errors import LabError
@@ -20,7 +20,7 @@ __all__ = ["Network", "make_network"]
 class Network:
     """Hosts and the wires between them.  Unpacks into its hosts; closes with `with`, close(), or when nothing refers to it."""
 
-    def __init__(self, row, link: Link, settings, mtu, ipv6, log_limit):
+    def __init__(self, row: Sequence, link: Link, settings: dict, mtu: int | Sequence[int], ipv6: bool, log_limit: int) -> None:
         plan = make_plan(row, link.name, mtu, ipv6, settings, log_limit)
         self._lab, kind = link.make(plan)
         self.link, self.origin = link.name, link.origin  # origin: what captures of this network show, "live, tap"
@@ -52,10 +52,8 @@ class Network:
     def wire(self) -> Wire:
         """The wire, if there is just one."""
         if len(self.wires) > 1:
-            raise LabError(
-                f"this network has {len(self.wires)} wires, say which: "
-                + "; ".join(f"net.wires[{w.index}] is {w!r}" for w in self.wires)
-            )
+            which = "; ".join(f"net.wires[{w.index}] is {w!r}" for w in self.wires)
+            raise LabError(f"this network has {len(self.wires)} wires, say which: {which}")
         return self.wires[0]
 
     def capture(self) -> "Capture":

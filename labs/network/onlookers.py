@@ -141,8 +141,8 @@ class Judge:
         number, drop, extra, copies, behind = VERDICT.unpack_from(message)
         if self.open and self.open[0][0] == number:
             self.asked -= 1
-            verdict = message[VERDICT.size :] or None, drop, extra, copies, behind
-            self.cable.decide(*self.open.popleft(), *verdict)
+            changed = message[VERDICT.size :] or None
+            self.cable.decide(*self.open.popleft(), changed, drop, extra, copies, behind)
             self.ask()
 
     def close(self) -> None:

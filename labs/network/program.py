@@ -5,9 +5,13 @@ import os
 import signal as signals
 import time
 from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
 from labs.errors import LabError
 from labs.network.messages import KEPT, WRITTEN
+
+if TYPE_CHECKING:
+    from labs.network.channel import LabProcess
 
 __all__ = ["Program"]
 
@@ -17,7 +21,9 @@ LOOK = 0.01  # seconds between two looks at what a program does
 class Program:
     """A running (or ended) program.  Its output is kept in memory, up to a limit: read it at any time with output()."""
 
-    def __init__(self, lab, host: str, argv: list, environment: dict | None, folder: str | None, sockets: Iterable = ()) -> None:
+    def __init__(
+        self, lab: "LabProcess", host: str, argv: list, environment: dict | None, folder: str | None, sockets: Iterable = ()
+    ) -> None:
         if isinstance(argv, str) or not argv:
             raise TypeError(f"expected a list such as ['ping', '-c1', '10.0.0.2'], got {argv!r}")
         self.argv, self._lab = [str(word) for word in argv], lab

@@ -8,7 +8,7 @@ loss.  What is drawn so is marked so, everywhere (Capture.origin).  The real thi
 import random
 import time
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from labs.decode import build
 from labs.decode.headers import FIN, PSH, RST, SYN
@@ -64,7 +64,7 @@ class Drawing:
         if not self.captures:
             self.frames, self.size = [], 0  # a new list: who reads the old one still has it
 
-    def frame(self, sender: End, receiver: End | None, make: Callable[..., bytes], *values, **more) -> None:
+    def frame(self, sender: End, receiver: End | None, make: Callable[..., bytes], *values: Any, **more: Any) -> None:
         """A frame passes; make(*values, **more) draws it, if a capture wants it and has room for it."""
         self.number += 1
         if not self.captures:

@@ -10,11 +10,12 @@ import os
 import socket
 import weakref
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from labs.captures.frame import Arrival
 from labs.captures.running import Running
 from labs.errors import LabError
-from labs.network.host import Host, check_port
+from labs.network.host import STREAM, Host, check_port
 from labs.network.kernel import SocketRow, SocketTable
 from labs.network.redraw import OTHER, Connection, Drawing, End
 from labs.network.refusals import in_use, refused
@@ -69,7 +70,7 @@ class Relay:
     def close(self) -> None:
         self._close()
 
-    def ask(self, do: str, **what):
+    def ask(self, do: str, **what: Any) -> tuple[dict, tuple]:
         """As LabProcess.ask: what a Wire and a Host ask for."""
         if do == "wire" and set(what["settings"]) == {"delay"}:
             self.loop.ask(lambda: setattr(self.drawing, "delay", what["settings"]["delay"]))
@@ -87,7 +88,8 @@ class Relay:
             ours.connect(door.getsockname())
             near, caller = door.accept()
             if caller != ours.real:
-                near.close(), ours.close()
+                near.close()
+                ours.close()
                 raise LabError("another program of this machine connected to the relay; try again")
         return ours, near
 
@@ -149,7 +151,7 @@ class Redrawn(Running):
 class RelayHost(Host):
     """A host that is only a name: its TCP and UDP sockets are as on any other host; all else is NotOnThisLink."""
 
-    def socket(self, family=socket.AF_INET, type=socket.SOCK_STREAM, proto=0) -> RelayDatagrams:
+    def socket(self, family: int = socket.AF_INET, type: int = STREAM, proto: int = 0) -> RelayDatagrams:
         """A UDP socket; a TCP one has no life before its connection here: listen() and connect() make it."""
         if self._lab.closed:
             raise closed()
@@ -203,7 +205,8 @@ class RelayHost(Host):
             if len(callers) > QUEUE:  # whoever took the socket's descriptor accepts them, and tells nobody
                 callers.pop(next(iter(callers)), None)
             if not _reaches(far, there):
-                loop.ask(lambda: (connection.ask(), loop.after_trips(1, connection.refuse)))
+                loop.soon(connection.ask)
+                loop.ask(lambda: loop.after_trips(1, connection.refuse))
                 loop.wait(lambda: connection.state == "refused", timeout)
                 raise refused(address, port)
             loop.ask(Joined(loop, connection, near, far).open)

@@ -12,6 +12,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from typing import Any
 
 from labs.errors import LabError
 from labs.network.redraw import Drawing
@@ -55,7 +56,7 @@ class Loop:
         except OSError:  # it has been rung often enough; or the loop has stopped
             pass
 
-    def ask(self, function: Callable[[], object]):
+    def ask(self, function: Callable[[], Any]) -> Any:
         """Let the thread call function(); what it returns.  LabError if the network is closed."""
         answer = []
         self.soon(lambda: answer.append(function()))
@@ -107,7 +108,8 @@ class Loop:
                 self.changed.notify_all()
             for joined in list(self.joined):
                 joined.close()
-            self.selector.close(), self._bell.close(), self._door.close()
+            for one in (self.selector, self._bell, self._door):
+                one.close()
 
     def _turn(self):
         ready, number = self.selector.select(self._pause()), self.drawing.number

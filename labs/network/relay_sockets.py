@@ -4,6 +4,7 @@ import errno
 import os
 import socket
 import struct
+from typing import Any
 from weakref import WeakValueDictionary
 
 from labs.errors import LabError
@@ -41,23 +42,20 @@ class RelaySocket(socket.socket):
     def real(self) -> tuple:
         return super().getsockname()
 
-    def getsockname(self):
+    def getsockname(self) -> tuple:
         return self.own or super().getsockname()
 
-    def getpeername(self):
+    def getpeername(self) -> tuple:
         super().getpeername()  # raises where there is none
         return self.peer or super().getpeername()
 
-    def accept(self):
+    def accept(self) -> tuple["RelaySocket", tuple]:
         """As of any socket that listens.  Who calls from outside the lab is turned away: it had this port before, say."""
         while True:
             made, caller = super().accept()
             if peer := self.callers.pop(caller, None):
                 return RelaySocket(made.detach(), self.own, peer), peer
             made.close()
-
-
-RelaySocket.__module__ = RelaySocket.__qualname__ = "socket"  # type(sock) and repr(sock) read as on any other link
 
 
 class Datagrams:
@@ -99,9 +97,11 @@ class RelayDatagrams(socket.socket):
     def __init__(self, datagrams: Datagrams, host: str, address: str):
         super().__init__(socket.AF_INET, socket.SOCK_DGRAM)
         self._datagrams, self._host, self._address = datagrams, host, address
-        self.own = self.peer = self.real = None
+        self.own: Any = None
+        self.peer: Any = None
+        self.real: Any = None
 
-    def bind(self, address):
+    def bind(self, address: Any) -> None:
         where, port = address
         check_port(port)
         if where not in ("", "0.0.0.0", self._address):
@@ -117,13 +117,13 @@ class RelayDatagrams(socket.socket):
             self._datagrams.bound[key] = self
         self.own = where or "0.0.0.0", key[1]
 
-    def connect(self, address):
+    def connect(self, address: Any) -> None:
         target = self._target(address)
         if not self.own:
             self.bind((self._address, 0))
         self.own, self.peer = (self._address, self.own[1]), target
 
-    def connect_ex(self, address):
+    def connect_ex(self, address: Any) -> int:
         self.connect(address)
         return 0
 
@@ -134,15 +134,15 @@ class RelayDatagrams(socket.socket):
             raise NotOnThisLink("an address that no other host has")
         return where, port
 
-    def sendto(self, data, *flags_and_address):
+    def sendto(self, data: Any, *flags_and_address: Any) -> int:
         return self._send(data, self._target(flags_and_address[-1]))
 
-    def send(self, data, flags=0):
+    def send(self, data: Any, flags: int = 0) -> int:
         if not self.peer:
             raise OSError(errno.EDESTADDRREQ, os.strerror(errno.EDESTADDRREQ) + "; use sendto(), or connect() first")
         return self._send(data, self.peer)
 
-    def sendall(self, data, flags=0):
+    def sendall(self, data: Any, flags: int = 0) -> None:
         self.send(data)
 
     def _send(self, data, to):
@@ -162,7 +162,7 @@ class RelayDatagrams(socket.socket):
         loop.soon(lambda datagrams=self._datagrams: datagrams.carry(own, to, data))
         return len(data)
 
-    def recvfrom(self, size, flags=0):
+    def recvfrom(self, size: int, flags: int = 0) -> tuple[bytes, tuple]:
         while True:
             letter, postman = super().recvfrom(ENVELOPE.size + size, flags)
             if postman == self._datagrams.address and len(letter) >= ENVELOPE.size:
@@ -177,26 +177,26 @@ class RelayDatagrams(socket.socket):
             if flags & socket.MSG_PEEK:  # not for us: out of the way
                 super().recvfrom(1)
 
-    def recv(self, size, flags=0):
+    def recv(self, size: int, flags: int = 0) -> bytes:
         return self.recvfrom(size, flags)[0]
 
-    def recvfrom_into(self, buffer, nbytes=0, flags=0):
+    def recvfrom_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> tuple[int, tuple]:
         data, source = self.recvfrom(nbytes or memoryview(buffer).nbytes, flags)
         memoryview(buffer).cast("B")[: len(data)] = data
         return len(data), source
 
-    def recv_into(self, buffer, nbytes=0, flags=0):
+    def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
         return self.recvfrom_into(buffer, nbytes, flags)[0]
 
-    def sendmsg(self, *_, **__):
+    def sendmsg(self, *_: Any, **__: Any) -> Any:
         raise NotOnThisLink("sendmsg() and recvmsg() for datagrams")
 
     recvmsg = recvmsg_into = sendmsg
 
-    def getsockname(self):
+    def getsockname(self) -> tuple:
         return self.own or ("0.0.0.0", 0)
 
-    def getpeername(self):
+    def getpeername(self) -> tuple:
         return self.peer or super().getpeername()  # which raises: there is none
 
 

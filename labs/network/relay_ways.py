@@ -35,7 +35,7 @@ class Way:
         self.unheard, self.ended = 0, False  # bytes that target has taken and not acknowledged; source will say no more
 
     @property
-    def reads(self):
+    def reads(self) -> bool:
         return not self.ended and not self.joined.over and self.held < ROOM
 
 

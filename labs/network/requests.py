@@ -15,6 +15,12 @@ from time import monotonic_ns as now
 from labs.network.loop import Loop
 from labs.network.messages import MESSAGE, receive
 
+TYPE_CHECKING = False  # typing.TYPE_CHECKING: the lab process imports no typing
+if TYPE_CHECKING:
+    from typing import TypeVar
+
+    Reply = TypeVar("Reply")
+
 __all__ = ["Later", "Requests"]
 
 
@@ -94,7 +100,7 @@ class Requests:
         what = marshal.loads(message)
         return self.do[what.pop("do")](**what, **({"fds": fds} if fds else {}))
 
-    def caught(self, function: Callable, *args: object):
+    def caught(self, function: "Callable[..., Reply]", *args: object) -> "Reply | dict":
         """What the function returns, or its error as an answer: a mistake of ours must not end the learner's network."""
         try:
             return function(*args)

@@ -57,9 +57,8 @@ def plan(row: Sequence["str | Router"], mtu: int | Sequence[int] = 1500, ipv6: b
         cards += 1
         counts[on][is_router] += -1 if is_router else 1
         last = counts[on][is_router]
-        link_local = [
-            f"fe80::ff:fe00:{cards:x}/64"
-        ]  # of the MAC address, RFC 4291 appendix A; a router asks for neighbours with it
+        # Of the MAC address, RFC 4291 appendix A; a router asks for neighbours with it.
+        link_local = [f"fe80::ff:fe00:{cards:x}/64"]
         return {
             "name": name, "wire": on, "mtu": mtus[on], "mac": f"02:00:00:00:{cards >> 8:02x}:{cards & 255:02x}",
             "addresses": [f"10.0.{on}.{last}/24"] + [f"{_fd00(on)}::{last:x}/64"] * ipv6 + link_local * (ipv6 and is_router),

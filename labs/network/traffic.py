@@ -68,10 +68,13 @@ class Traffic:
         except OSError:
             self.lost += 1  # card down, or a frame that it refuses
 
-    def schedule(self, time, cable, number, frame, source, changed, behind=0) -> Passage | None:
+    def schedule(
+        self, time: int, cable: Cable, number: int, frame: bytes, source: int, changed: bytes | None, behind: int = 0
+    ) -> Passage | None:
         """Let a frame arrive at `time`; None if it is lost, because too many are under way."""
         if len(self.under_way) >= UNDER_WAY:
-            return cable.lose(number, source, f"{UNDER_WAY:,} frames are under way already")
+            cable.lose(number, source, f"{UNDER_WAY:,} frames are under way already")
+            return None
         self.order += 1
         passage = Passage(cable, number, frame, source, changed, behind)
         heapq.heappush(self.under_way, (time, self.order, passage))

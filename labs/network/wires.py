@@ -1,5 +1,7 @@
 """What the notebook asks of the wires: settings, holding and stepping, captures, rules and packet sockets."""
 
+from collections.abc import Callable
+
 from labs.network.hosts import Hosts
 from labs.network.onlookers import Judge, Onlooker
 from labs.network.requests import Later
@@ -21,7 +23,7 @@ class Wires:
         self.traffic.log.captured(change)
         return position
 
-    def when(self, reached, timeout: float) -> Later:
+    def when(self, reached: Callable[[], bool], timeout: float) -> Later:
         """Answer where the log is when reached() is true, and after `timeout` seconds in any case."""
         position = self.traffic.position
         return Later(lambda: position() if reached() else None, timeout, position)
