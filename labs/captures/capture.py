@@ -105,9 +105,8 @@ class Capture:
         except IndexError:
             if not frames:
                 raise IndexError(f"expected a frame at {index}, got none: the capture is empty") from None
-            raise IndexError(
-                f"expected an index from 0 to {len(frames) - 1}, got {index}: the capture has {len(frames)} frames"
-            ) from None
+            has = f"the capture has {len(frames)} frames"
+            raise IndexError(f"expected an index from 0 to {len(frames) - 1}, got {index}: {has}") from None
 
     def __repr__(self):
         lost = f", {self.missed} missed" if self.missed else ""

@@ -147,16 +147,15 @@ class LabProcess:
         if not isinstance(timeout, (int, float)) or not 0 <= timeout <= 1e6:
             raise ValueError(f"expected a timeout in seconds, 0 or more, got {timeout!r}")
         if len(request) > MESSAGE:
-            raise LabError(
-                f"expected a request of at most {MESSAGE} bytes, got {len(request)}: give fewer arguments, or a smaller env={{…}}"
-            )
+            most = f"a request of at most {MESSAGE} bytes"
+            raise LabError(f"expected {most}, got {len(request)}: give fewer arguments, or a smaller env={{…}}")
         made: list[int] = []
-        message, why, flags = bytearray(), "", 0
+        message, why, truncated = bytearray(), "", False
         try:
             channel = self._channel()
             channel.settimeout(timeout + 10.0)
             socket.send_fds(channel, [request], fds)
-            message, made, flags = receive(channel, self._thread.buffer)
+            message, made, truncated = receive(channel, self._thread.buffer)
             for fd in made:
                 os.set_inheritable(fd, False)  # unlike all that Python opens; a program started here must not keep a host alive
         except ConnectionError:
@@ -171,15 +170,14 @@ class LabProcess:
         if not message:
             why = why or "the lab process has ended; make a new network with labs.network(…)"
             raise LabError(why + self._what_it_said())
-        if flags & socket.MSG_CTRUNC:  # the answer's descriptors found no room here (unix(7))
+        if truncated:  # the answer's descriptors found no room here (unix(7))
             for fd in made:
                 os.close(fd)
             raise too_many()
         reply = marshal.loads(message)
         if "errno" in reply:
             if "closing" in reply:  # it had no room for one more channel
-                channel.close()
-                self._thread.channel = None
+                self._drop_channel()
             raise OSError(reply["errno"], reply["error"])
         return reply, made
 

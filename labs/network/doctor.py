@@ -74,9 +74,8 @@ def diagnose(link: str, seen: Evidence) -> tuple[str, str]:
         name = {"Darwin": "macOS"}.get(seen.system, seen.system)
         way = "WSL 2 (wsl --install)" if name == "Windows" else "a Linux virtual machine or container"
         return f"this is {name}; the lab is made of Linux network namespaces", f"run the course in {way}"
-    if seen.step and all(
-        seen.why_not.get(each.name) for each in links.LINKS if each.whole
-    ):  # real root can do without a user namespace
+    no_namespaces = all(seen.why_not.get(each.name) for each in links.LINKS if each.whole)
+    if seen.step and no_namespaces:  # real root can do without a user namespace
         why, remedy = _namespaces(seen)
         if module == "tun" and seen.tun != "works":
             why, remedy = f"{why}; then, {_tun(seen)[0]}", f"{remedy}; then {_tun(seen)[1]}"

@@ -7,6 +7,7 @@ from array import array
 __all__ = ["FRAME", "KEPT", "MESSAGE", "QUESTION", "VERDICT", "WRITTEN", "receive"]
 
 MESSAGE = 1 << 17  # bytes of the longest request or answer
+TRUNCATED = 0x8  # MSG_CTRUNC of Linux; socket has an enum, a microsecond each time
 FRAME = 66_000  # bytes of the longest message with a frame in it; a frame has 65,535 at most
 QUESTION = struct.Struct("<IH")  # to the rules, before a frame: its number, the card it came from
 VERDICT = struct.Struct("<I?dHH")  # from them, before changed bytes: number, drop, extra delay (s), copies, let so many pass
@@ -16,8 +17,8 @@ WRITTEN = struct.Struct("<Q")
 KEPT = 32 << 20  # bytes
 
 
-def receive(channel: socket.socket, buffer: bytearray) -> tuple[bytearray, list[int], int]:
-    """(message, up to 4 descriptors that came with it, flags), as socket.recv_fds has them; b"" at the end.
+def receive(channel: socket.socket, buffer: bytearray) -> tuple[bytearray, list[int], bool]:
+    """(message, empty at the end; up to 4 descriptors that came with it; whether others found no room, unix(7)).
 
     Into a buffer of MESSAGE bytes that stays: malloc(3) would ask the kernel for so many, page by page, each time anew (10 µs).
     """
@@ -25,4 +26,4 @@ def receive(channel: socket.socket, buffer: bytearray) -> tuple[bytearray, list[
     fds = array("i")
     for _, _, data in given:  # SCM_RIGHTS: nothing else is asked for
         fds.frombytes(data[: len(data) - len(data) % fds.itemsize])
-    return buffer[:size], list(fds), flags
+    return buffer[:size], list(fds), bool(flags & TRUNCATED)

@@ -15,6 +15,7 @@ from typing import Any
 from labs.captures.frame import Arrival
 from labs.captures.running import Running
 from labs.errors import LabError
+from labs.network.channel import call_all
 from labs.network.host import STREAM, Host, check_port
 from labs.network.kernel import SocketRow, SocketTable
 from labs.network.redraw import OTHER, Connection, Drawing, End
@@ -99,9 +100,10 @@ class Relay:
 
 
 def _end(loop, at_close):
-    while at_close:
-        at_close.pop()()
-    loop.stop()
+    try:
+        call_all(at_close)
+    finally:
+        loop.stop()
 
 
 def _after_fork():

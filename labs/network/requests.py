@@ -78,15 +78,15 @@ class Requests:
 
     def request(self, channel: socket.socket) -> None:
         try:
-            message, fds, flags = receive(channel, self.buffer)
+            message, fds, truncated = receive(channel, self.buffer)
         except BlockingIOError:
             return
         except OSError:
-            message, fds, flags = bytearray(), [], 0
+            message, fds, truncated = bytearray(), [], False
         if not message:
             self.waiting = [(other, later) for other, later in self.waiting if other is not channel]
             return self.close(channel)
-        reply = self.caught(self.answer, message, fds, flags)
+        reply = self.caught(self.answer, message, fds, truncated)
         for fd in fds:
             os.close(fd)
         if isinstance(reply, Later):
@@ -94,8 +94,8 @@ class Requests:
         else:
             self.send(channel, reply)
 
-    def answer(self, message: bytearray, fds: list[int], flags: int) -> dict | tuple | Later:
-        if flags & socket.MSG_CTRUNC:  # unix(7): no free descriptors here for those that came
+    def answer(self, message: bytearray, fds: list[int], truncated: bool) -> dict | tuple | Later:
+        if truncated:  # no free descriptors here for those that came
             raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
         what = marshal.loads(message)
         return self.do[what.pop("do")](**what, **({"fds": fds} if fds else {}))

@@ -116,9 +116,8 @@ class Wire:
             raise LabError("expected a wire that holds its frames; call wire.hold() first, then step()")
         reply, _ = self._lab.ask("step", wire=self.index, timeout=timeout)
         if "raw" not in reply:
-            raise LabError(
-                f"nothing on the wire: no frame came within {timeout:g} s, nothing to carry; let a host send something first"
-            )
+            none = f"no frame came within {timeout:g} s, nothing to carry"
+            raise LabError(f"nothing on the wire: {none}; let a host send something first")
         frame = Frame(reply["raw"], number=reply["number"], time=time.time_ns(), sender=reply["sender"], wire=self.index)
         frame.arrivals = [Arrival(frame.time, host) for host in reply["receivers"]]
         return frame
