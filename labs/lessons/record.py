@@ -96,7 +96,7 @@ def run(
     python_path = os.pathsep.join([str(store.PACKAGE.parent), *filter(None, [environment.get("PYTHONPATH")])])
     how = {"kernel_name": "python3", "record_timing": False, "coalesce_streams": True, "timeout": timeout, **how}
     client = NotebookClient(notebook, resources={"metadata": {"path": str(folder)}}, **how)
-    manager = client.create_kernel_manager()
+    manager: Any = client.create_kernel_manager()
     manager.kernel_spec.argv[:] = [*before, sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
     with tempfile.TemporaryDirectory() as place, tempfile.TemporaryFile("w+", errors="replace") as errors:
         # By sockets of this folder: a TCP port would be chosen and let go, and somebody else may be faster.

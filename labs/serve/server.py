@@ -85,7 +85,7 @@ class Listener(socket.socket):
         super().__init__(fileno=listening.detach())
         self.accepted, self._room = set(), 64
 
-    def accept(self):
+    def accept(self) -> tuple[socket.socket, Any]:
         connection, address = super().accept()
         if len(self.accepted) >= self._room:
             self.accepted = self.open()
@@ -155,7 +155,7 @@ class Server:
                 f"the server on {self.host}:{self.port} was not ready within {START_WITHIN:g} s; does its start-up wait?"
             ) from None
 
-    def close(self):
+    def close(self) -> None:
         """Stop listening, give requests in progress 0.2 s, and end all connections.  At most 1 s; doing it twice is fine."""
         if self.closed:
             return
@@ -204,7 +204,7 @@ class Server:
             pass  # closed
         self._listener.cut()
 
-    def forget(self):
+    def forget(self) -> None:
         """In a forked child: close its copies of our sockets, and touch nothing else."""
         self.closed = True
         for one in [self._listener, *self._listener.open()] if self._listener is not None else ():

@@ -2,11 +2,14 @@
 
 import socket
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from labs.captures.capture import Capture
-from labs.lessons.exercise import Exercise, Verdict, close, done, missing
+from labs.lessons.exercise import Exercise, Feedback, Verdict, close, done, missing
 from labs.lessons.graders.tools import call, is_empty, times
+from labs.network.net import make_network as network
+from labs.serve.server import start_server as serve
 
 HELD = 0.3  # seconds
 BUDGET, ENOUGH = 35, 100  # requests of one poller: allowed; after so many it is told "done"
@@ -22,7 +25,7 @@ class Held(Exercise):
         'Start the capture around one http.get("http://server/"), with http from mine["client"].http().',
     )
 
-    def grade(self, capture):
+    def grade(self, capture: Capture) -> Feedback:
         from labs.captures.stream import streams
         from labs.decode.http1 import messages
 
@@ -57,12 +60,12 @@ class Clock:
     def __init__(self, length):
         self.now, self.length, self.asked = 0.0, length, []  # asked: the moment of every request
 
-    def sleep(self, seconds):
+    def sleep(self, seconds: float) -> None:
         if not isinstance(seconds, (int, float)) or not 0 <= seconds < 1e6:
             raise ValueError(f"sleep({seconds!r}) is no pause")
         self.now += seconds
 
-    def pauses(self):
+    def pauses(self) -> list[float]:
         return [after - before for before, after in zip(self.asked, self.asked[1:])]
 
 
@@ -76,7 +79,7 @@ class Backoff(Exercise):
         "Sum the pauses: 0.25 + 0.5 + 1 + 2 + 4 + 8 s are nearly 16 s in six requests; then one every 10 s.",
     )
 
-    def grade(self, function):
+    def grade(self, function: Callable) -> Feedback:
         if is_empty(function):
             return missing("poll asks nothing yet")
         clocks = [Clock(1.0), *(Clock(90.0) for _ in range(6))]
@@ -104,8 +107,6 @@ class Backoff(Exercise):
 def _try(function, clocks):
     """Let the poller ask a real server, once for each clock.  A Verdict if that does not go well."""
     from aiohttp import web
-
-    from labs import network, serve
 
     async def status(request):
         clock = clocks[int(request.match_info["number"])]
@@ -139,9 +140,7 @@ class Events(Exercise):
         "asyncio.Condition: publish under `async with changed`, then notify_all(); read: asyncio.wait_for(changed.wait_for(…)).",
     )
 
-    def grade(self, function):
-        from labs import network, serve
-
+    def grade(self, function: Callable) -> Feedback:
         if is_empty(function):
             return missing("make_app makes nothing yet")
         app = call(function)

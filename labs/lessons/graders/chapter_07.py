@@ -3,10 +3,13 @@
 import json
 import re
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
-from labs.lessons.exercise import Exercise, close, done, missing
+from labs.lessons.exercise import Exercise, Feedback, close, done, missing
 from labs.lessons.graders.tools import call, is_empty, times
+from labs.network.net import make_network as network
+from labs.serve.server import start_server as serve
 
 WORD = b"12 in stock"
 MOST = 12  # tries of one question after which a policy is taken to have no end
@@ -23,7 +26,7 @@ class Hops(Exercise):
         "One wire at a time: cap.where(lambda frame: frame.wire == wire). And each direction by itself.",
     )
 
-    def grade(self, function):
+    def grade(self, function: Callable) -> Feedback:
         if is_empty(function):
             return missing("readable returns nothing yet")
         for what, capture, wires, near in _captures():
@@ -35,7 +38,6 @@ class Hops(Exercise):
 
 def _captures():
     """(what it is, capture, the wires that show WORD, what to think of): made when it is their turn."""
-    from labs import network
     from labs.network.topology import router
 
     with network("client", router("middle"), "server") as net:
@@ -87,8 +89,6 @@ class _Bench:
     """A client, a proxy and a server that counts what reaches it and answers by a list, 503 when the list is empty."""
 
     def __enter__(self):
-        from labs import network, serve
-
         self.net = network("client", "proxy", "server")
         self.client, self.proxy, self.server = self.net
         self.heads, self.answers = [], []
@@ -164,7 +164,7 @@ class Retry(Exercise):
         ("GET", "X-Tries: 1000", (), 5, 503, "whatever the header says, five are enough"),
     )
 
-    def grade(self, function):
+    def grade(self, function: Callable) -> Feedback:
         if is_empty(function):
             return missing("again decides nothing yet")
         with _Bench() as bench:
@@ -195,7 +195,7 @@ class EnvoyRoutes(Exercise):
         ("PATCH", "x-tries: 3", 1, "PATCH is not idempotent either, RFC 5789 §2; better list the methods that are"),
     )
 
-    def grade(self, routes):
+    def grade(self, routes: list) -> Feedback:
         from labs.errors import LabError
         from labs.lessons.installed import PROGRAMS, find
 

@@ -1,8 +1,9 @@
 """The exercises of chapter 16-tls: read a handshake, make three kinds of session, open a record."""
 
 import random
+from collections.abc import Callable
 
-from labs.lessons.exercise import Exercise, close, done, missing
+from labs.lessons.exercise import Exercise, Feedback, close, done, missing
 from labs.lessons.graders.tools import call
 from labs.views.tls_connection import Session
 
@@ -17,7 +18,7 @@ class Negotiated(Exercise):
         'TLS 1.3 says its version in an extension, answer["Selected Version"]; TLS 1.2 has only answer["Legacy Version"].',
     )
 
-    def grade(self, function):
+    def grade(self, function: Callable) -> Feedback:
         for version, suite, name in ((0x0304, 0x1303, "lamps.test"), (0x0303, 0xC030, "old.test"), (0x0304, 0x1301, "a.test")):
             up, down = hellos(version, suite, name)
             got, wanted = call(function, up, down, returns=(tuple, list)), (version, suite, name)
@@ -49,7 +50,7 @@ class UnknownCA(Exercise):
         "The client's context of one certificate, the server's context of another.",
     )
 
-    def grade(self, session):
+    def grade(self, session: Session) -> Feedback:
         if not len(session):
             return missing("there is no TLS in this capture")
         alerts = [r for r in session if r.what.startswith("fatal alert")]
@@ -76,7 +77,7 @@ class Resumption(Exercise):
         "Second visit: context.wrap_socket(…, session=kept), with the same context object.",
     )
 
-    def grade(self, session):
+    def grade(self, session: Session) -> Feedback:
         if session.version != "TLS 1.3":
             return missing(f"expected a session of TLS 1.3, got {session.version or 'none'}")
         offered = any(f.name == "pre_shared_key" for f in session.hello.fields)
@@ -106,7 +107,7 @@ class OpenRecord(Exercise):
         "From the end of what comes out, take zeros away (padding), then one byte: the type. InvalidTag means changed.",
     )
 
-    def grade(self, function):
+    def grade(self, function: Callable) -> Feedback:
         for number, kind, text, padding in (
             (0, 22, b"\x14\0\0\0", 0),
             (7, 23, b"GET / HTTP/1.1", 0),
@@ -138,7 +139,7 @@ def _hex(value):
     return f"0x{value:04x}" if isinstance(value, int) and not isinstance(value, bool) else repr(value)
 
 
-def sealed(number, kind, text, padding):
+def sealed(number: int, kind: int, text: bytes, padding: int) -> tuple[bytes, bytes]:
     """A secret, and a record that was encrypted under it: AES-256-GCM, SHA-384.  Always the same ones."""
     from labs.decode.tls_keys import Keys13
     from labs.decode.tls_names import SUITES
@@ -150,7 +151,7 @@ def sealed(number, kind, text, padding):
     return secret, header + keys.cipher.encrypt(nonce, inner, header)
 
 
-def hellos(version, suite, name):
+def hellos(version: int, suite: int, name: str) -> tuple[bytes, bytes]:
     """What the two sides of a handshake send first: (client's bytes, server's bytes)."""
     rest = random.Random(name)
 

@@ -2,11 +2,13 @@
 
 import contextlib
 import time
+from collections.abc import Callable
 
 from labs.captures.capture import Capture
-from labs.lessons.exercise import Exercise, close, done, missing
+from labs.lessons.exercise import Exercise, Feedback, close, done, missing
 from labs.lessons.graders.chapter_24 import connections, opened
 from labs.lessons.graders.tools import Running, call, is_empty
+from labs.network.net import make_network as network
 
 OVERFLOWS = "TcpExtListenOverflows"
 
@@ -21,9 +23,7 @@ class Backlog(Exercise):
         "On Linux one more fits than listen() was told.",
     )
 
-    def grade(self, function):
-        from labs import network
-
+    def grade(self, function: Callable) -> Feedback:
         if is_empty(function):
             return missing("measure returns nothing yet")
         with network("client", "server") as net:
@@ -49,7 +49,7 @@ class Overflow(Exercise):
         "Keep the capture open for more than a second after the dropped SYN, so that its repetition is in it.",
     )
 
-    def grade(self, proof):
+    def grade(self, proof: dict) -> Feedback:
         before, after, capture = (proof.get(name) for name in ("before", "after", "capture"))
         if before is None and after is None and capture is None:
             return missing(f"nothing handed in yet. {self.title}.")
@@ -84,7 +84,7 @@ class AbortedHandshake(Exercise):
         "listen(80, backlog=1), one caller inside; then hold the wire, start two callers, and carry both SYNs before any ACK.",
     )
 
-    def grade(self, capture):
+    def grade(self, capture: Capture) -> Feedback:
         best = missing("no frame of this capture has RST set")
         for frames in connections(capture):
             reset = next((f for f in frames if f.rst), None)
@@ -114,9 +114,7 @@ class Acceptor(Exercise):
         "Thread(target=talk, args=(connection,)).start(), where talk reads, answers, sends and closes.",
     )
 
-    def grade(self, function):
-        from labs import network
-
+    def grade(self, function: Callable) -> Feedback:
         if is_empty(function):
             return missing("serve does nothing yet")
         with network("client", "server") as net:
@@ -162,7 +160,7 @@ def _receive(caller, deadline):
     return got
 
 
-def unanswered(capture):
+def unanswered(capture: Capture) -> tuple[int, int]:
     """SYNs that arrived and got neither SYN, ACK nor RST before they were sent again; and how many of them were sent again."""
     dropped = repeated = 0
     for frames in connections(capture):
