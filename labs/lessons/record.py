@@ -19,6 +19,10 @@ __all__ = ["Refused", "main", "record", "record_one", "run", "tidy"]
 TEXT = {"text/plain", "text/markdown"}  # what a replay can show again
 WIDGET = "application/vnd.jupyter.widget"  # begins the kinds of output that live with their kernel; a saved page cannot show them
 CELL_TIMEOUT = 60  # seconds; chapters keep a cell under 4, a busy machine may need more
+METADATA = {
+    "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+    "language_info": {"name": "python"},
+}
 KEPT_METADATA = ("tags", "jupyter", "slideshow", "editable", "deletable")
 
 
@@ -167,10 +171,7 @@ def _complete(recording, cells):
 
 def tidy(notebook: Any, slug: str) -> None:
     """Take out of a notebook whatever differs between two runs of the same cells, and what only a running kernel can show."""
-    notebook.metadata = type(notebook.metadata)(
-        kernelspec={"display_name": "Python 3", "language": "python", "name": "python3"},
-        language_info={"name": "python"},
-    )
+    notebook.metadata = type(notebook.metadata)(METADATA)
     ids = [cell.get("id") for cell in notebook.cells]
     stable = notebook.nbformat_minor >= 5 and all(ids) and len(set(ids)) == len(ids)
     notebook.nbformat, notebook.nbformat_minor = 4, 5

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from labs.captures.capture import Capture
 from labs.lessons.exercise import Exercise, Feedback, Verdict, close, done, missing
-from labs.lessons.graders.tools import call, is_empty, times
+from labs.lessons.graders.tools import call, times
 from labs.network.net import make_network as network
 from labs.serve.server import start_server as serve
 
@@ -73,6 +73,7 @@ class Backoff(Exercise):
     id = "02-backoff"
     title = "Write poll(http, handle, sleep): a poller with back-off and jitter that stays under its budget"
     expects = callable
+    empty = "poll asks nothing yet"
     hints = (
         "Begin with a short pause, double it after every “running”, and do not let it grow for ever: min(2 * pause, 10).",
         "Jitter: sleep(pause * random.uniform(0.75, 1.25)), anew for every pause.",
@@ -80,8 +81,6 @@ class Backoff(Exercise):
     )
 
     def grade(self, function: Callable) -> Feedback:
-        if is_empty(function):
-            return missing("poll asks nothing yet")
         clocks = [Clock(1.0), *(Clock(90.0) for _ in range(6))]
         _try(function, clocks)
         short, long = clocks[0], clocks[1:]
@@ -134,6 +133,7 @@ class Events(Exercise):
     id = "02-events"
     title = "Write make_app(): a long-poll server that loses no event"
     expects = callable
+    empty = "make_app makes nothing yet"
     hints = (
         "Keep all events in a list; the number of an event is its place in it. Nothing is ever “handed out”.",
         "A question with after=3 is answered by events[3:]. It waits only as long as that is empty.",
@@ -141,8 +141,6 @@ class Events(Exercise):
     )
 
     def grade(self, function: Callable) -> Feedback:
-        if is_empty(function):
-            return missing("make_app makes nothing yet")
         app = call(function)
         if not hasattr(app, "router"):
             return missing(f"make_app should return a web.Application, it returned {type(app).__name__}")

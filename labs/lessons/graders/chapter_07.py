@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from labs.lessons.exercise import Exercise, Feedback, close, done, missing
-from labs.lessons.graders.tools import call, is_empty, times
+from labs.lessons.graders.tools import call, times
 from labs.network.net import make_network as network
 from labs.serve.server import start_server as serve
 
@@ -20,6 +20,7 @@ class Hops(Exercise):
     id = "07-hops"
     title = "Write readable(cap, word): the wires on which somebody who listens can read the word"
     expects = callable
+    empty = "readable returns nothing yet"
     hints = (
         "TCP may cut a message anywhere, also in the middle of the word. Look at streams, not at frames.",
         "labs.streams(cap) puts the connections of a capture together; stream.sent('client') is what that side sent.",
@@ -27,8 +28,6 @@ class Hops(Exercise):
     )
 
     def grade(self, function: Callable) -> Feedback:
-        if is_empty(function):
-            return missing("readable returns nothing yet")
         for what, capture, wires, near in _captures():
             got = sorted(set(call(function, capture, WORD, on=what, returns=(list, tuple, set))))
             if got != wires:
@@ -147,6 +146,7 @@ class Retry(Exercise):
     id = "07-retry"
     title = "Write again(method, headers, status, tries): whether a sidecar may ask once more"
     expects = callable
+    empty = "again decides nothing yet"
     hints = (
         "headers is a dict, names in small letters: int(headers.get('x-tries', 1)) is how often the client allows.",
         "Say which methods may be repeated, not which may not: somebody will invent another one.",
@@ -165,8 +165,6 @@ class Retry(Exercise):
     )
 
     def grade(self, function: Callable) -> Feedback:
-        if is_empty(function):
-            return missing("again decides nothing yet")
         with _Bench() as bench:
             for method, header, answers, wanted, status, why in self.cases:
                 got = bench.ask(method, header, answers, policy=function)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from labs.captures.capture import Capture
 from labs.lessons.exercise import Exercise, Feedback, close, done, missing
 from labs.lessons.graders.chapter_24 import connections, opened
-from labs.lessons.graders.tools import Running, call, is_empty
+from labs.lessons.graders.tools import Running, call
 from labs.network.net import make_network as network
 
 OVERFLOWS = "TcpExtListenOverflows"
@@ -17,6 +17,7 @@ class Backlog(Exercise):
     id = "18-backlog"
     title = "Write measure(client, server, port): the backlog of a server that accepts nobody"
     expects = callable
+    empty = "measure returns nothing yet"
     hints = (
         "Connect again and again, and keep every socket. Some connect at once, and then one does not.",
         "A connect() that finds the queue full gets no answer: client.connect(…, timeout=0.3) raises TimeoutError.",
@@ -24,8 +25,6 @@ class Backlog(Exercise):
     )
 
     def grade(self, function: Callable) -> Feedback:
-        if is_empty(function):
-            return missing("measure returns nothing yet")
         with network("client", "server") as net:
             client, server = net
             for port, backlog in ((81, 3), (82, 0), (83, 6)):
@@ -108,6 +107,7 @@ class Acceptor(Exercise):
     id = "18-acceptor"
     title = "Write serve(listener, answer): an acceptor that keeps up with bursts"
     expects = callable
+    empty = "serve does nothing yet"
     hints = (
         "While answer() runs, nobody calls accept().",
         "Give each connection to a thread, and call accept() again at once.",
@@ -115,8 +115,6 @@ class Acceptor(Exercise):
     )
 
     def grade(self, function: Callable) -> Feedback:
-        if is_empty(function):
-            return missing("serve does nothing yet")
         with network("client", "server") as net:
             client, server = net
             listener = server.listen(80, backlog=2)

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable
 
 from labs.lessons.exercise import Exercise, Feedback, close, done, missing
-from labs.lessons.graders.tools import Running, call, is_empty
+from labs.lessons.graders.tools import Running, call
 from labs.network.net import make_network as network
 from labs.serve.load import Load
 from labs.serve.workers import Worker, workers
@@ -23,6 +23,7 @@ class Wanted(Exercise):
     id = "22-wanted"
     title = "Write as_wanted(starts, latencies, every): latencies from when each request was wanted"
     expects = callable
+    empty = "as_wanted returns nothing yet"
     hints = (
         "A request was answered at start + latency. What you look for is the time from when it was wanted to that moment.",
         "The first one was wanted when it was sent, the k-th one k × every seconds after the first.",
@@ -30,8 +31,6 @@ class Wanted(Exercise):
     )
 
     def grade(self, function: Callable) -> Feedback:
-        if is_empty(function):
-            return missing("as_wanted returns nothing yet")
         for number, (every, stall) in enumerate(((0.1, 0.0), (0.01, 0.3), (0.05, 0.4))):
             starts, took = closed_loop(every, stall, begin=number * 7.0)
             right = [start + latency - (starts[0] + k * every) for k, (start, latency) in enumerate(zip(starts, took))]
@@ -107,6 +106,7 @@ class Fewest(Exercise):
     id = "22-fewest"
     title = "Write deal(listening, workers): each new connection to the worker with the fewest open ones"
     expects = callable
+    empty = "deal does nothing yet"
     hints = (
         "Two kinds of news: a connection at the listening socket, a byte from a worker. selectors waits for both.",
         "Read the bytes before you accept: opened[worker] -= len(worker.recv(100)). There may be several at once.",
@@ -114,8 +114,6 @@ class Fewest(Exercise):
     )
 
     def grade(self, function: Callable) -> Feedback:
-        if is_empty(function):
-            return missing("deal does nothing yet")
         with contextlib.ExitStack() as stack:
             client, server = stack.enter_context(network("client", "server"))
             listening = server.listen(80)
@@ -194,6 +192,7 @@ class Pool(Exercise):
     id = "22-pool"
     title = "Write serve(listening, workers): a pool that balances by request and survives a worker's death"
     expects = callable
+    empty = "serve does nothing yet"
     hints = (
         "One queue of lines for all. A thread for each worker takes a line, sends it, reads the answer, gives it to the client.",
         "A worker that has died shows in two ways: OSError when you send or read, or an empty answer, the end of the stream.",
@@ -201,8 +200,6 @@ class Pool(Exercise):
     )
 
     def grade(self, function: Callable) -> Feedback:
-        if is_empty(function):
-            return missing("serve does nothing yet")
         with contextlib.ExitStack() as stack:
             client, server = stack.enter_context(network("client", "server"))
             processes = []
