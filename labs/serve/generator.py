@@ -156,17 +156,7 @@ class Generator:
         kind = self.known.get(data)
         if kind is None or not connection.sent or connection.buffer:
             return self.piece(connection, data)
-        time = now()  # nearly always: a whole answer that came before, so the way to the next request is short
-        self.done.append((connection.due, time, connection.index, kind))
-        if self.rate or time >= self.end or self.begun >= self.most:
-            connection.sent = 0
-            return self.idle.append(connection)
-        self.begun += 1
-        connection.due = connection.sent = time
-        try:
-            connection.send(self.request)
-        except OSError as error:
-            self.fail(connection, name_of(error.errno))
+        self.answered(connection, kind, True)  # nearly always: a whole answer that came before
 
     def connected(self, connection: Connection) -> None:
         if code := connection.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
