@@ -23,10 +23,8 @@ from labs.lessons.say import as_recorded
 
 __all__ = ["STRIPS", "NotHere", "begin", "end", "lack", "play", "rests"]
 
-STRIPS = {
-    "recorded": "recorded, not run here",
-    "rests": "made from a recording",
-}  # the pictures beside this file, and their words
+# The pictures beside this file, and their words.
+STRIPS = {"recorded": "recorded, not run here", "rests": "made from a recording"}
 STRIP_SIZE = {"width": 170, "height": 22}  # half a strip's pixels: sharp on dense screens
 TELLS = {"claim", "heard", "predict"}  # they mark their own lines (labs.lessons.say)
 NO_NETWORK = "belongs to a live network, which this machine lacks; labs.doctor() says how to get one"

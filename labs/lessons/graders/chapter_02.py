@@ -5,7 +5,12 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
+import httpx
+from aiohttp import web
+
 from labs.captures.capture import Capture
+from labs.captures.stream import streams
+from labs.decode.http1 import messages
 from labs.lessons.exercise import Exercise, Feedback, Verdict, close, done, missing
 from labs.lessons.graders.tools import call, times
 from labs.network.net import make_network as network
@@ -26,9 +31,6 @@ class Held(Exercise):
     )
 
     def grade(self, capture: Capture) -> Feedback:
-        from labs.captures.stream import streams
-        from labs.decode.http1 import messages
-
         best = missing("no HTTP request in this capture")
         for stream in streams(capture):
             said = messages(stream)
@@ -105,7 +107,6 @@ class Backoff(Exercise):
 
 def _try(function, clocks):
     """Let the poller ask a real server, once for each clock.  A Verdict if that does not go well."""
-    from aiohttp import web
 
     async def status(request):
         clock = clocks[int(request.match_info["number"])]
@@ -199,8 +200,6 @@ class _Reader:
             raise _wrong(f"{when}: expected {self.all[after:]}, got {got}")
 
     def try_all(self):
-        import httpx
-
         try:
             self.publish("one")
             self.publish("two")

@@ -3,12 +3,17 @@
 import json
 import re
 import tempfile
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from labs.errors import LabError
 from labs.lessons.exercise import Exercise, Feedback, close, done, missing
 from labs.lessons.graders.tools import call, times
+from labs.lessons.installed import PROGRAMS, find
 from labs.network.net import make_network as network
+from labs.network.topology import router
+from labs.serve.certificate import certificate
 from labs.serve.server import start_server as serve
 
 WORD = b"12 in stock"
@@ -37,8 +42,6 @@ class Hops(Exercise):
 
 def _captures():
     """(what it is, capture, the wires that show WORD, what to think of): made when it is their turn."""
-    from labs.network.topology import router
-
     with network("client", router("middle"), "server") as net:
         yield "the word in one segment", _talk(net, [WORD], []), [0, 1], ""
         parts = [WORD[:5], WORD[5:]]
@@ -62,10 +65,6 @@ def _talk(net, there, back):
 
 def _half_encrypted(net):
     """A question in the clear to the middle, which puts it to the server in TLS."""
-    import threading
-
-    from labs.serve.certificate import certificate
-
     client, middle, server = net
     shop = certificate("server")
 
@@ -194,9 +193,6 @@ class EnvoyRoutes(Exercise):
     )
 
     def grade(self, routes: list) -> Feedback:
-        from labs.errors import LabError
-        from labs.lessons.installed import PROGRAMS, find
-
         if not routes:
             return missing("no route yet: Envoy would answer 404 to everything")
         envoy, why = find("envoy")

@@ -3,6 +3,8 @@
 import random
 from collections.abc import Callable
 
+from labs.decode.tls_keys import Keys13
+from labs.decode.tls_names import SUITES
 from labs.lessons.exercise import Exercise, Feedback, close, done, missing
 from labs.lessons.graders.tools import call
 from labs.views.tls_connection import Session
@@ -108,12 +110,8 @@ class OpenRecord(Exercise):
     )
 
     def grade(self, function: Callable) -> Feedback:
-        for number, kind, text, padding in (
-            (0, 22, b"\x14\0\0\0", 0),
-            (7, 23, b"GET / HTTP/1.1", 0),
-            (300, 23, b"lamp", 40),
-            (3, 21, b"\1\0", 9),
-        ):
+        records = (0, 22, b"\x14\0\0\0", 0), (7, 23, b"GET / HTTP/1.1", 0), (300, 23, b"lamp", 40), (3, 21, b"\1\0", 9)
+        for number, kind, text, padding in records:
             secret, record = sealed(number, kind, text, padding)
             got = call(function, secret, number, record, on="a record that is as it was sent", returns=(tuple, list))
             if len(got) != 2:
@@ -141,9 +139,6 @@ def _hex(value):
 
 def sealed(number: int, kind: int, text: bytes, padding: int) -> tuple[bytes, bytes]:
     """A secret, and a record that was encrypted under it: AES-256-GCM, SHA-384.  Always the same ones."""
-    from labs.decode.tls_keys import Keys13
-    from labs.decode.tls_names import SUITES
-
     secret = random.Random(number).randbytes(48)
     keys, inner = Keys13(secret, SUITES[0x1302]), text + bytes([kind]) + bytes(padding)
     header = b"\x17\x03\x03" + (len(inner) + 16).to_bytes(2, "big")
@@ -162,10 +157,8 @@ def hellos(version: int, suite: int, name: str) -> tuple[bytes, bytes]:
         return kind.to_bytes(2, "big") + vector(2, data)
 
     def hello(kind, body, extensions):
-        message = bytes([kind]) + vector(
-            3, b"\3\3" + rest.randbytes(32) + vector(1, rest.randbytes(32)) + body + vector(2, extensions)
-        )
-        return b"\x16\3\1" + vector(2, message)
+        said = b"\3\3" + rest.randbytes(32) + vector(1, rest.randbytes(32)) + body + vector(2, extensions)
+        return b"\x16\3\1" + vector(2, bytes([kind]) + vector(3, said))
 
     suites = b"".join(number.to_bytes(2, "big") for number in (0x1302, 0x1303, 0x1301, 0xC02F, 0xC030))
     host = extension(0, vector(2, b"\0" + vector(2, name.encode())))
