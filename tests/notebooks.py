@@ -171,19 +171,8 @@ def nbval_each(paths, link, tmp_path, data=None, before=()):
     before: the command that runs it, setpriv say.
     """
     report = tmp_path / "nbval.xml"
-    command = [
-        *before,
-        sys.executable,
-        "-m",
-        "pytest",
-        "-p",
-        "nbval.plugin",
-        "-p",
-        "no:cacheprovider",
-        "-q",
-        "--color=no",
-        "--nbval",
-    ]
+    command = [*before, sys.executable, "-m", "pytest", "-p", "nbval.plugin", "-p", "no:cacheprovider"]
+    command += ["-q", "--color=no", "--nbval"]
     command += ["--nbval-current-env", "--nbval-sanitize-with", str(SANITIZE), "--nbval-cell-timeout", str(CELL_TIMEOUT)]
     command += ["-o", "junit_family=xunit1", "--junitxml", str(report), "--rootdir", str(paths[0].parent), "-c", os.devnull]
     env = environment(link, data) | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}

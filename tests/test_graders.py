@@ -103,7 +103,6 @@ def test_a_server_that_ignores_errors_ends(cell, any_net):
 
 
 def test_stub():
-    def stub():
-        ...
+    def stub(): ...
 
     assert is_empty(stub) and not is_empty(lambda: 1) and not is_empty(print)

@@ -10,7 +10,8 @@ from notebooks import ROOT
 
 LABS = ROOT / "labs"
 ROOMS = (".", *sorted(path.name for path in LABS.iterdir() if (path / "__init__.py").exists()))
-COMPLETE = (".", "lessons", "serve")  # the rooms ("decode", … and "." for what lies beside them) in which every public function has types
+# The rooms ("decode", … and "." for what lies beside them) in which every public function has types.
+COMPLETE = (".", "lessons", "serve")
 
 
 def test_mypy():

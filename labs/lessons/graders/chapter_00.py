@@ -55,10 +55,8 @@ class Lost(Exercise):
             return missing("this capture has no frames: something must be sent for the wire to lose it")
         lost = [frame for frame in capture if frame.lost]
         if lost:
-            first = lost[0]
-            return done(
-                f"{len(lost)} of {count(len(capture), 'frame')} lost, the first one from the {first.sender}: {first.lost}"
-            )
+            first = f"the first one from the {lost[0].sender}: {lost[0].lost}"
+            return done(f"{len(lost)} of {count(len(capture), 'frame')} lost, {first}")
         held = sum(not frame.arrivals for frame in capture)
         if held:
             return close(f"the wire holds {count(held, 'frame')} and has lost none: what is held still arrives at release()")

@@ -30,13 +30,11 @@ class Negotiated(Exercise):
                 continue
             told = f"TLS 1.{version - 0x0301} with suite 0x{suite:04x} for {name}"
             if got[0] == 0x0303 and version == 0x0304:
-                return close(
-                    f"for {told} the version came out as 0x0303: that is the legacy field, which TLS 1.3 keeps for old devices"
-                )
+                why = "that is the legacy field, which TLS 1.3 keeps for old devices"
+                return close(f"for {told} the version came out as 0x0303: {why}")
             if got[1] != suite:
-                return close(
-                    f"for {told} the suite came out as {_hex(got[1])}; the client lists many, the server chose one of them"
-                )
+                why = "the client lists many, the server chose one of them"
+                return close(f"for {told} the suite came out as {_hex(got[1])}; {why}")
             wrong = [what for what, mine, right in zip(("version", "suite", "server name"), got, wanted) if mine != right]
             return close(f"for {told} this is wrong: {', '.join(wrong)}; got {', '.join(map(_hex, got))}")
         return done("two sessions of TLS 1.3 and one of 1.2 were read right, without a key")
@@ -85,13 +83,11 @@ class Resumption(Exercise):
         offered = any(f.name == "pre_shared_key" for f in session.hello.fields)
         taken = any(f.name == "pre_shared_key" for f in session.answer.fields)
         if not offered:
-            return close(
-                "the ClientHello offers no ticket (no pre_shared_key): is this the first visit, or was no session given?"
-            )
+            why = "is this the first visit, or was no session given?"
+            return close(f"the ClientHello offers no ticket (no pre_shared_key): {why}")
         if not taken:
-            return close(
-                "the client offered a ticket and the server did not take it; is it the same server context that gave it?"
-            )
+            why = "is it the same server context that gave it?"
+            return close(f"the client offered a ticket and the server did not take it; {why}")
         if any(r.problem for r in session):
             return close("the server took the ticket, but not all records are open: give labs.tls the key log of this visit")
         if any("Certificate" in r.what.split(", ") for r in session) or not session.plaintext(session.server):
@@ -122,9 +118,8 @@ class OpenRecord(Exercise):
                     return close(f"{where}: the padding is still there")
                 if got[0] == 23 and kind != 23:
                     return close(f"{where}: the type is the last byte of what was encrypted, not the header's 23")
-                return close(
-                    f"{where}: expected type {kind} and {len(text)} bytes, got type {got[0]!r} and {len(got[1] or b'')} bytes"
-                )
+                came = f"got type {got[0]!r} and {len(got[1] or b'')} bytes"
+                return close(f"{where}: expected type {kind} and {len(text)} bytes, {came}")
         secret, record = sealed(1, 23, b"one lamp", 0)
         changed = record[:7] + bytes([record[7] ^ 1]) + record[8:]
         got = call(function, secret, 1, changed, on="a changed record, for which it should return None,")

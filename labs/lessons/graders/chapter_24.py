@@ -70,24 +70,21 @@ class HalfClose(Exercise):
             fin = next((f for f in frames if f.fin and f.sender == opener), None)
             if fin is None:
                 if any(f.fin for f in frames):
-                    best = close(
-                        "the side that sends FIN first is the server; here it should be the client, which opened the connection"
-                    )
+                    why = "here it should be the client, which opened the connection"
+                    best = close(f"the side that sends FIN first is the server; {why}")
                 continue
             end = (fin.seq + fin.payload_length + 1) % 2**32
             heard = next((f for f in frames if f.sender != opener and f.is_ack and f.ack == end), None)
-            after = [
-                f for f in frames if heard and f.sender != opener and f.number >= heard.number and f.payload_length and not f.lost
-            ]
+            late = [f for f in frames if heard and f.number >= heard.number]
+            after = [f for f in late if f.sender != opener and f.payload_length and not f.lost]
             size = sum(f.payload_length for f in after)
             if size < 1000:
                 best = close(f"after the client's FIN the server sends {size} bytes; at least 1,000 were asked for")
                 continue
             last = (after[-1].seq + after[-1].payload_length) % 2**32
             if any(f.rst for f in frames):
-                best = close(
-                    "the client answered the late bytes with RST: it had closed both directions; use shutdown(), not close()"
-                )
+                why = "it had closed both directions; use shutdown(), not close()"
+                best = close(f"the client answered the late bytes with RST: {why}")
             elif not any(f.sender == opener and f.is_ack and (f.ack - last) % 2**32 < 2**31 for f in frames):
                 best = close("the late bytes were sent, but not acknowledged in this capture: let the client read before it ends")
             else:
