@@ -99,6 +99,8 @@ UNREACHABLE = {0: "network", 1: "host", 2: "protocol", 3: "port", 13: "administr
 def words(frame: Headers, past: dict | None = None, window: bool = False) -> tuple[str, ...]:
     """ "echo request  seq 1  56 bytes", "port unreachable", "fragmentation needed  next MTU 1400"."""
     kind, code = frame.icmp_type, frame.icmp_code
+    if kind is None:
+        return ("header cut off",)
     if kind == 3 and code == 4:
         mtu = bytes_6_and_7(frame)
         return "fragmentation needed", f"next MTU {mtu}" if mtu else ""  # RFC 1191 §4
@@ -109,8 +111,6 @@ def words(frame: Headers, past: dict | None = None, window: bool = False) -> tup
 
 def echo_words(frame: Headers, name: str) -> tuple[str, ...]:
     """The name of a message's type, and of an echo its number and size; both ICMPs are alike in this."""
-    if frame.icmp_type is None:
-        return ("header cut off",)
     number = bytes_6_and_7(frame)
     if "echo" in name and number is not None:
         return name, f"seq {number}  {amount(frame.payload_length)}"

@@ -129,6 +129,8 @@ SAID = (1, 2, 3, 128, 129, 133, 134, 135, 136)  # types whose names a ladder say
 def words(frame: Headers, past: dict | None = None, window: bool = False) -> tuple[str, ...]:
     """ "neighbor solicitation", "echo request  seq 1  56 bytes"."""
     kind = frame.icmp_type
+    if kind is None:
+        return ("header cut off",)
     return echo_words(frame, TYPES[kind].lower() if kind in SAID else "multicast listener report" if kind == 143 else "")
 
 

@@ -55,7 +55,7 @@ class Row:
         return told
 
 
-def describe(frames: Iterable[Headers], window: bool = False, sides: dict | None = None) -> list[Row]:
+def describe(frames: Iterable[Frame], window: bool = False, sides: dict | None = None) -> list[Row]:
     """A `Row` for each frame.  window=True adds TCP's receive window, in bytes where the scale is known (RFC 7323 §2.2).
 
     `sides` is a dict that carries what is known of the connections from one call to the next.
@@ -68,7 +68,7 @@ def describe(frames: Iterable[Headers], window: bool = False, sides: dict | None
         if protocol.by_port and frame.payload_length:
             end = frame.payload_at + frame.payload_length
             upper = carried(frame.raw, frame.payload_at, end, (frame.sport, frame.dport), by_port=True)
-            if upper and upper.words:
+            if upper:
                 protocol, row.protocol = upper, upper.label or upper.name
         row.say(*protocol.words(frame, sides, window))
         if protocol.layer > 4:

@@ -9,12 +9,10 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from . import escape, palette
-from .draw import Sheet
+from .draw import Figure, Sheet
 from .view import View, count
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from .tls_connection import Session
 
 __all__ = ["Flights"]
@@ -79,8 +77,8 @@ def trips(session: Session) -> int:
 def flights(session: Session) -> list[list]:
     """[sender, what it says, sent, arrived] of each flight, up to the first application data of the server."""
     out = []
-    for sender, group in groupby(session, lambda r: r.sender):
-        group = list(group)
+    for sender, records in groupby(session, lambda r: r.sender):
+        group = list(records)
         words = dict.fromkeys(r.what or ("closed" if r.encrypted else "?") for r in group)
         out.append([sender, ", ".join(words), group[0].time, group[-1].arrived])
         if sender == session.server and "application data" in words:

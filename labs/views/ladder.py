@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
 
 from labs.captures.frame import Frame
 from labs.decode.reading import EPHEMERAL
 from labs.tables import columns
 
 from . import escape
+from .draw import Figure
 from .frame_words import Row, describe
 from .ladder_sentence import tell, tell_messages
 from .names import Names
 from .view import View, count
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 __all__ = ["Ladder", "one_line"]
 
@@ -97,7 +94,7 @@ class Ladder(View):
         out = columns(lines, ">", ["  ", *["   "] * self._hops, " → ", "  ", "  "])
         if None in shown:
             number = max(len(line[0]) for line in lines)
-            out.insert(shown.index(None), f"{'…':>{number}}  {count(len(self.rows) - self.limit, self.unit)} not shown …")
+            out.insert(shown.index(None), f"{'…':>{number}}  {count(len(self.rows) - len(shown) + 1, self.unit)} not shown …")
         return "\n".join([*heading, *out])
 
     def figure(self) -> Figure:

@@ -2,13 +2,11 @@
 
 from collections.abc import Sequence
 
-from matplotlib.figure import Figure
-
 from labs.decode.protocol import known
 from labs.tables import count, duration
 
 from . import escape, palette
-from .draw import WIDTH, Sheet
+from .draw import WIDTH, Figure, Sheet
 from .frame_words import Row
 from .ladder import Ladder
 
@@ -47,12 +45,7 @@ def draw(ladder: Ladder) -> Figure:
             gap, noun = len(ladder.rows) - (len(shown) - 1), ladder.unit
             sheet.box(0, y - 22, WIDTH, ROW - 6, fill=palette.QUIET, order=1.5)
             sheet.text(
-                sum(lanes.values()) / max(len(lanes), 1),
-                y - 3,
-                f"… {count(gap, noun)} not shown …",
-                10,
-                palette.SOFT,
-                "center",
+                sum(lanes.values()) / max(len(lanes), 1), y - 3, f"… {count(gap, noun)} not shown …", 10, palette.SOFT, "center"
             )
         else:
             _row(sheet, ladder, at, lanes, y)

@@ -4,17 +4,14 @@ Both axes are logarithmic: what counts is by which factor one way is cheaper tha
 """
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from labs.tables import count, number
 
 from . import escape, palette
 from .axis import factors
-from .draw import WIDTH, Sheet
+from .draw import WIDTH, Figure, Sheet
 from .view import View
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 __all__ = ["Tradeoff"]
 
@@ -75,7 +72,7 @@ class Tradeoff(View):
         """The axes and the names of the points.  No numbers."""
         return self.page([f"{self.y} against {self.x}", ", ".join(point["name"] for point in self.points) or self.empty])
 
-    def figure(self) -> "Figure":
+    def figure(self) -> Figure:
         """Two logarithmic axes with the points, and on the right their numbers."""
         sheet = Sheet(FLOOR + BOTTOM, origin=self.origin, title=self.title)
         if not self.points:
