@@ -54,13 +54,8 @@ class Flights(View):
         sheet = Sheet(TOP + height + BOTTOM, origin=escape.plain(self.origin or "", 60))
         width = (sheet.width - GAP * (len(self.sessions) - 1)) / len(self.sessions)
         for at, (session, (begin, _)) in enumerate(zip(self.sessions, spans)):
-            _ladder(
-                sheet,
-                session,
-                at * (width + GAP),
-                width,
-                lambda time, begin=begin: TOP + 14 + (time - begin) / longest * (height - 14),
-            )
+            down = lambda time, begin=begin: TOP + 14 + (time - begin) / longest * (height - 14)
+            _ladder(sheet, session, at * (width + GAP), width, down)
         return sheet.figure
 
 
@@ -98,14 +93,8 @@ def _span(session):
 def _ladder(sheet, session, left, width, y):
     posts = {session.client: left + MARGIN, session.server: left + width - MARGIN}
     said, (begin, end) = flights(session), _span(session)
-    sheet.text(
-        left + width / 2,
-        22,
-        f"{_name(session)}, {count(trips(session), 'round trip')} before the request",
-        12,
-        align="center",
-        bold=True,
-    )
+    title = f"{_name(session)}, {count(trips(session), 'round trip')} before the request"
+    sheet.text(left + width / 2, 22, title, 12, align="center", bold=True)
     for host, x in posts.items():
         sheet.pill(x, 50, escape.plain(host, 20), session.colour(host), 10, height=22)
         sheet.line((x, x), (66, y(end) + 8), palette.FAINT, 2)
@@ -121,15 +110,8 @@ def _ladder(sheet, session, left, width, y):
         middle = (y(sent) + y(arrived)) / 2
         for row, line in enumerate(lines):
             ground = palette.LAYER[7] if line == "application data" else palette.PAPER
-            sheet.text(
-                left + width / 2,
-                middle + 4 + (row - (len(lines) - 1) / 2) * 15,
-                line,
-                9,
-                align="center",
-                ground=ground,
-                colour=palette.SOFT if quiet else palette.INK,
-            )
+            ink, height = palette.SOFT if quiet else palette.INK, middle + 4 + (row - (len(lines) - 1) / 2) * 15
+            sheet.text(left + width / 2, height, line, 9, ink, "center", ground=ground)
     for time in range(0, 1000, 20):
         if begin + time * 1e6 <= end + 1e6:
             sheet.text(left + 6, y(begin + time * 1e6) + 4, f"{time}", 9, palette.SOFT)

@@ -30,14 +30,9 @@ class Ladder(View):
     """
 
     def __init__(
-        self,
-        cap: Iterable[Frame],
-        title: str | None = None,
-        limit: int | None = 40,
-        window: bool = False,
-        times: bool = True,
-        say: Callable[[Frame], tuple[str, str] | None] | None = None,
-    ):
+        self, cap: Iterable[Frame], title: str | None = None, limit: int | None = 40, window: bool = False,
+        times: bool = True, say: Callable[[Frame], tuple[str, str] | None] | None = None,
+    ):  # fmt: skip
         if limit is not None and limit < 2:
             raise ValueError(f"limit has to be 2 or more rows, or None for all; it is {limit!r}")
         self.rows = describe(list(cap), window)

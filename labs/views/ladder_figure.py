@@ -44,9 +44,8 @@ def draw(ladder: Ladder) -> Figure:
         if at is None:
             gap, noun = len(ladder.rows) - (len(shown) - 1), ladder.unit
             sheet.box(0, y - 22, WIDTH, ROW - 6, fill=palette.QUIET, order=1.5)
-            sheet.text(
-                sum(lanes.values()) / max(len(lanes), 1), y - 3, f"… {count(gap, noun)} not shown …", 10, palette.SOFT, "center"
-            )
+            middle = sum(lanes.values()) / max(len(lanes), 1)
+            sheet.text(middle, y - 3, f"… {count(gap, noun)} not shown …", 10, palette.SOFT, "center")
         else:
             _row(sheet, ladder, at, lanes, y)
     return sheet.figure
@@ -124,15 +123,8 @@ def arrow_row(sheet: Sheet, row: Row, lanes: dict[str, float], y: float, aim: fl
             continue
         copies = ends.count(head)
         low = y + 6 * copies
-        sheet.arrow(
-            tail,
-            low,
-            head,
-            low + (7 if arrival.time - frame.time > VISIBLE else 0),
-            colour,
-            width,
-            dash=(4, 2) if copies else None,
-        )
+        falls = 7 if arrival.time - frame.time > VISIBLE else 0
+        sheet.arrow(tail, low, head, low + falls, colour, width, dash=(4, 2) if copies else None)
         ends.append(head)
     beside = False
     if not frame.arrivals:
@@ -166,16 +158,8 @@ def _stopped(sheet, row, tail, aim, y, colour, width):
     words = row.fate()[0]
     if sheet.measure(words, 9) > abs(aim - end) - 24:
         return False
-    sheet.text(
-        end + side * 14,
-        y + 4,
-        words,
-        9,
-        palette.ALARM if lost else palette.SOFT,
-        "left" if side > 0 else "right",
-        ground=WARM,
-        order=7,
-    )
+    ink, align = palette.ALARM if lost else palette.SOFT, "left" if side > 0 else "right"
+    sheet.text(end + side * 14, y + 4, words, 9, ink, align, ground=WARM, order=7)
     return True
 
 

@@ -185,17 +185,11 @@ class Session(View):
 
         "·" stands for a length that the TLS library chooses, and for that of a record which is closed.
         """
-        return [
-            (
-                str(r.number),
-                _range(r.segments),
-                escape.plain(r.sender, 40),
-                r.wire_type,
-                "·" if _chosen(r) else f"{len(r.body):,}",
-                self.told(r),
-            )
-            for r in self.records
-        ]
+        rows: list[tuple[str, ...]] = []
+        for r in self.records:
+            size = "·" if _chosen(r) else f"{len(r.body):,}"
+            rows.append((str(r.number), _range(r.segments), escape.plain(r.sender, 40), r.wire_type, size, self.told(r)))
+        return rows
 
     def told(self, record: SessionRecord) -> str:
         """What a record is, for the last column: "ClientHello"; "[Finished]" if it was encrypted; "closed: …" with the reason."""
@@ -224,7 +218,7 @@ class Session(View):
         """What was agreed on, then one line a record."""
         rows = self.rows()
         lines = [self.heading(), *(["", *columns([HEAD, *rows], "><<<>")] if rows else [])]
-        return "\\n".join(lines + [f"✗ {escape.plain(problem, 200)}" for problem in self.problems])
+        return "\n".join(lines + [f"✗ {escape.plain(problem, 200)}" for problem in self.problems])
 
     def figure(self) -> Figure:
         """The table as a matplotlib Figure."""

@@ -49,14 +49,8 @@ class Tradeoff(View):
 
     def front(self) -> list[str]:
         """The names of the points that no other point beats on one axis without losing on the other."""
-        return [
-            one["name"]
-            for one in self.points
-            if not any(
-                two["x"] <= one["x"] and two["y"] <= one["y"] and (two["x"] < one["x"] or two["y"] < one["y"])
-                for two in self.points
-            )
-        ]
+        beats = lambda two, one: two["x"] <= one["x"] and two["y"] <= one["y"] and (two["x"], two["y"]) != (one["x"], one["y"])
+        return [one["name"] for one in self.points if not any(beats(two, one) for two in self.points)]
 
     def summary(self) -> str:
         """Which points are best."""
