@@ -83,7 +83,7 @@ class ByteMap(View):
         size = min(len(self.raw), self.most)
         rows = max(-(-size // ACROSS), 1)
         cut = len(self.raw) - size
-        sheet = Sheet(TOP + rows * ROW + BOTTOM + (22 if cut else 0), origin=escape.plain(self.origin or "", 60))
+        sheet = Sheet(TOP + rows * ROW + BOTTOM + (22 if cut else 0), origin=self.origin)
         _legend(sheet, self)
         for column in range(ACROSS):
             sheet.text(LEFT + (column + 0.5) * CELL, TOP - 10, f"{column:x}", 9, palette.SOFT, "center", mono=True)

@@ -87,7 +87,7 @@ class Dialogue(View):
 
     def figure(self) -> Figure:
         """A column for each conversation, two posts, and arrows that fall as far as they take."""
-        sheet = Sheet(TOP + TALL + BOTTOM, origin=escape.plain(self.origin or "", 60))
+        sheet = Sheet(TOP + TALL + BOTTOM, origin=self.origin)
         width = (sheet.width - GAP * (len(self.columns) - 1)) / len(self.columns)
         longest = max([1, *(_end(rows) - rows[0].sent for rows in self.columns if rows)])
         for at, (title, hosts, rows) in enumerate(zip(self.titles, self.hosts, self.columns)):

@@ -51,7 +51,7 @@ class Flights(View):
         spans = [_span(session) for session in self.sessions]
         longest = max(end - begin for begin, end in spans) or 1
         height = 540  # of 160 ms, a pair of handshakes over a round trip of 40: slopes steep enough for three lines of words
-        sheet = Sheet(TOP + height + BOTTOM, origin=escape.plain(self.origin or "", 60))
+        sheet = Sheet(TOP + height + BOTTOM, origin=self.origin)
         width = (sheet.width - GAP * (len(self.sessions) - 1)) / len(self.sessions)
         for at, (session, (begin, _)) in enumerate(zip(self.sessions, spans)):
             down = lambda time, begin=begin: TOP + 14 + (time - begin) / longest * (height - 14)

@@ -40,8 +40,8 @@ class Ladder(View):
             self.rows = [row for row in self.rows if _reworded(row, say(row.frame))]
         self.frames, self._messages = [row.frame for row in self.rows], say is not None
         self.hosts = tuple(getattr(cap, "hosts", ()) or dict.fromkeys(frame.sender for frame in self.frames))
-        self.title, self.limit, self.times = title and escape.plain(title, 120), limit, times
-        self.origin, self.missed = getattr(cap, "origin", ""), getattr(cap, "missed", 0)
+        super().__init__(title, getattr(cap, "origin", ""))
+        self.limit, self.times, self.missed = limit, times, getattr(cap, "missed", 0)
         self.names = Names(cap)
         self._ends = [(self.names.source(frame), self.names.target(frame)) for frame in self.frames]
         self._hops = len({frame.wire for frame in self.frames}) > 1
@@ -73,14 +73,11 @@ class Ladder(View):
     @property
     def text(self) -> str:
         """One line a frame: number, the hop if there are several wires, who to whom, protocol, label, [what stands out]."""
-        heading = [self.title, ""] if self.title else []
         if not self.rows:
-            return "\n".join([*heading, "No frames were captured."])
+            return self.page(["No frames were captured."])
         shown = self.shown(self.limit)
         lines = []
-        for at in shown:
-            if at is None:
-                continue
+        for at in (at for at in shown if at is not None):
             row = self.rows[at]
             told = self.told(row)
             words = row.label + (f"  [{'; '.join(told)}]" if told else "")
@@ -90,7 +87,7 @@ class Ladder(View):
         if None in shown:
             number = max(len(line[0]) for line in lines)
             out.insert(shown.index(None), f"{'…':>{number}}  {count(len(self.rows) - len(shown) + 1, self.unit)} not shown …")
-        return "\n".join([*heading, *out])
+        return self.page(out)
 
     def figure(self) -> Figure:
         """The ladder as a matplotlib Figure."""

@@ -1,16 +1,13 @@
 """How a ladder is drawn: lanes, arrows, labels, and what stands out in the right margin."""
 
-from collections.abc import Sequence
-
 from labs.decode.protocol import known
 from labs.tables import count, duration
 
 from . import escape, palette
 from .draw import WIDTH, Figure, Sheet
-from .frame_words import Row
 from .ladder import Ladder
 
-__all__ = ["arrow_row", "draw"]
+__all__ = ["draw"]
 
 ROWS_DRAWN = 120  # a picture is never longer than this, however long the text may be
 ROW, BOTTOM = 36, 40  # pixels
@@ -27,9 +24,9 @@ def draw(ladder: Ladder) -> Figure:
     long = len(shown) > 18
     height = top + max(len(shown), 2) * ROW + BOTTOM + (30 if long else 0)
     floor = height - BOTTOM
-    sheet = Sheet(height, origin=escape.plain(ladder.origin or "", 60))
+    sheet = Sheet(height, origin=ladder.origin)
     told = any(ladder.told(row) for row in ladder.rows)
-    lanes = lanes_of(ladder.hosts, LEFT, WIDTH - (BARE if len(ladder.hosts) > 3 and not told else RIGHT))
+    lanes = _lanes(ladder.hosts, LEFT, WIDTH - (BARE if len(ladder.hosts) > 3 and not told else RIGHT))
     if ladder.title:
         sheet.text(16, 28, ladder.title, 12, bold=True)
     _heads(sheet, ladder, lanes, top - 26)
@@ -51,7 +48,7 @@ def draw(ladder: Ladder) -> Figure:
     return sheet.figure
 
 
-def lanes_of(hosts: Sequence[str], left: float, right: float) -> dict[str, float]:
+def _lanes(hosts, left, right):
     """{host: x}, from left to right."""
     step = (right - left) / max(len(hosts) - 1, 1)
     return {host: left + index * step for index, host in enumerate(hosts)}
@@ -80,7 +77,7 @@ def _row(sheet, ladder, at, lanes, y):
     sheet.text(172, y - 3, row.protocol, 9, palette.ink_on(colour), "center")
     _ports(sheet, ladder, frame, lanes, y)
     aim = lanes.get(ladder.names.host(frame.dst) if frame.dst else None)
-    beside = arrow_row(sheet, row, lanes, y, aim)
+    beside = _arrows(sheet, row, lanes, y, aim)
     left = [words for words in ladder.told(row) if not (beside and words in row.fate())]
     if left:
         x = WIDTH - RIGHT + 64
@@ -105,7 +102,7 @@ def _ports(sheet, ladder, frame, lanes, y):
         sheet.text(x + (-8 if left else 8), y + 4, words, 9, palette.SOFT, "right" if left else "left", mono=True, order=6)
 
 
-def arrow_row(sheet: Sheet, row: Row, lanes: dict[str, float], y: float, aim: float | None = None) -> bool:
+def _arrows(sheet, row, lanes, y, aim=None):
     """Draw the frame's arrows and label at height `y`.  Returns True if its fate could be written beside the arrow's end."""
     frame = row.frame
     index = list(lanes).index(frame.sender) if frame.sender in lanes else None

@@ -44,10 +44,9 @@ class Layers(View):
 
     def meaning(self, field: Field) -> str:
         """What the field's value means; an address of a known host means that host."""
-        host = self.names.host(str(field.text).lower()) if self.names.knows(str(field.text).lower()) else "all"
-        if host != "all":
-            return host
-        return escape.plain(field.meaning, 120)
+        address = str(field.text).lower()
+        known = self.names.knows(address) and self.names.host(address) != "all"
+        return self.names.host(address) if known else escape.plain(field.meaning, 120)
 
     def summary(self) -> str:
         """Which layer carries which, with the bytes of each header."""
@@ -94,7 +93,7 @@ class Layers(View):
         bands = _bands([_Table(layer, _fields(self, layer)) for layer in layers])
         bars = (max(nested) + 1 if nested else 1) * BAR
         heights = [44 + max(len(table.rows) for table in band) * LINE + 16 for band in bands]
-        sheet = Sheet(34 + bars + 22 + sum(heights) + 22, origin=escape.plain(self.origin or "", 60))
+        sheet = Sheet(34 + bars + 22 + sum(heights) + 22, origin=self.origin)
         size = len(self.raw)
         sheet.text(EDGE, 24, f"{size:,} byte{'s' * (size != 1)} on the wire", 10, palette.SOFT)
         place = _scale(layers, size)

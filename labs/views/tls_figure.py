@@ -15,7 +15,7 @@ def draw(view: Session) -> Figure:
     """The figure of a `Session`."""
     records = view.records[:MOST]
     more = len(view.records) - len(records)
-    sheet = Sheet(TOP + max(len(records), 1) * ROW + BOTTOM + (20 if more else 0), origin=escape.plain(view.origin or "", 60))
+    sheet = Sheet(TOP + max(len(records), 1) * ROW + BOTTOM + (20 if more else 0), origin=view.origin)
     sheet.text(16, 26, sheet.fit(view.heading(), sheet.width - 32, 12, bold=True), 12, bold=True)
     for x, words in ((FRAME, "frame"), (HOST, "from"), (WIRE, "what everyone on the way can read"), (INSIDE, "what was inside")):
         sheet.text(x, 56, words, 9, palette.SOFT)
