@@ -10,6 +10,7 @@ from labs.decode.checksum import verdict
 from labs.decode.fields import Field, Layer
 from labs.decode.headers import Headers
 from labs.decode.protocol import Decoded, Protocol
+from labs.decode.reader import Reader
 from labs.decode.reading import amount, need
 
 __all__ = ["PROTOCOLS", "decode", "words"]
@@ -64,16 +65,12 @@ def _rest(raw, at, kind, code):
     """Bytes 4 to 7, and the three clocks of a timestamp."""
     first, second = unpack_from("!HH", raw, at + 4)
     if kind in ECHO or kind in TIMESTAMPS:
-        fields = (
-            Field("Identifier", first, str(first), "which ping asked", at + 4, 2, SEE, varies=True),
-            Field("Sequence Number", second, str(second), "which request this is", at + 6, 2, SEE),
-        )
-        if kind in TIMESTAMPS:
-            for place, name in enumerate(("Originate Timestamp", "Receive Timestamp", "Transmit Timestamp")):
-                where = at + 8 + 4 * place
-                value = unpack_from("!I", raw, where)[0]
-                fields += (Field(name, value, str(value), "ms since midnight UT", where, 4, SEE, varies=True),)
-        return fields
+        r = Reader(raw, at + 4, len(raw), SEE)
+        r.number("Identifier", 2, meaning="which ping asked", varies=True)
+        r.number("Sequence Number", 2, meaning="which request this is")
+        for name in ("Originate", "Receive", "Transmit") if kind in TIMESTAMPS else ():
+            r.number(f"{name} Timestamp", 4, meaning="ms since midnight UT", varies=True)
+        return r.fields
     if kind == 5:
         gateway = str(IPv4Address(raw[at + 4 : at + 8]))
         return (Field("Gateway Internet Address", gateway, gateway, "the better first hop", at + 4, 4, SEE),)

@@ -9,13 +9,11 @@ from labs.captures.frame import Frame
 from labs.decode import protocols  # noqa: F401  (makes them known)
 from labs.decode.headers import Headers
 from labs.decode.protocol import PROTOCOLS, carried
-from labs.decode.tcp_words import FLAG_NAMES
+from labs.decode.tcp_words import FLAG_NAMES, Side
 
 from . import escape
 
 __all__ = ["Row", "describe", "difference"]
-
-_HALF, _FULL = 1 << 31, 1 << 32
 
 
 class Row:
@@ -90,7 +88,7 @@ def difference(frame: Headers, raw: bytes) -> str:
     for name in ("seq", "ack"):
         value, old = getattr(after, name), getattr(frame, name)
         if value is not None and old is not None and value != old:
-            told.append(f"{name} {(value - old + _HALF) % _FULL - _HALF:+d}")
+            told.append(f"{name} {Side(old, old).relative(value):+d}")
     if len(raw) != len(frame.raw):
         told.append(f"{len(frame.raw)} → {len(raw)} bytes")
     elif after.payload != frame.payload and not told:
