@@ -10,6 +10,7 @@ from notebooks import ROOT
 
 LABS = ROOT / "labs"
 ROOMS = (".", *sorted(path.name for path in LABS.iterdir() if (path / "__init__.py").exists()))
+# The rooms ("decode", … and "." for what lies beside them) in which every public function has types.
 COMPLETE = (".", "captures", "decode", "lessons", "network", "serve", "views")
 
 
