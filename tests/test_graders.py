@@ -9,7 +9,9 @@ import pytest
 from labs.lessons.exercise import Verdict, exercise
 from labs.lessons.graders.tools import Running, call, is_empty, raised, time_limit
 
-FUNCTIONS = "07-hops 07-retry 09-spans 09-forward 16-negotiated 16-open-record 18-backlog 22-wanted 24-reorder 02-backoff 02-events"
+FUNCTIONS = (
+    "07-hops 07-retry 09-spans 09-forward 16-negotiated 16-open-record 18-backlog 22-wanted 24-reorder 02-backoff 02-events"
+)
 
 
 @pytest.fixture
@@ -101,7 +103,6 @@ def test_a_server_that_ignores_errors_ends(cell, any_net):
 
 
 def test_stub():
-    def stub():
-        ...
+    def stub(): ...
 
     assert is_empty(stub) and not is_empty(lambda: 1) and not is_empty(print)

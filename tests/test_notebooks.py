@@ -1,7 +1,7 @@
 """Every chapter, on every link: it runs, shows what it saved, and leaves nothing running.
 
 What this machine cannot run (a link that it lacks) is skipped with its reason, or fails where everything must run.  With
-LABS_STACKS=1 (.ci/run) there is more: every chapter on every link, twice through the relay, as an ordinary user, twelve at once.
+LABS_STACKS=1 (.ci/run) there is more: every chapter on veth, twice through the relay, as an ordinary user, twelve at once.
 """
 
 import itertools
@@ -11,13 +11,13 @@ import sys
 import threading
 
 import pytest
-from conftest import not_run
+from conftest import STACKS, not_run, where_there_is_time
 
 from labs.lessons import store
 from notebooks import (
+    LINKS,
     NOTEBOOKS,
     ROOT,
-    STACKS,
     check_run,
     chosen,
     code_cells,
@@ -34,9 +34,6 @@ from notebooks import (
 TOGETHER = 4  # notebooks that one nbval runs: starting it takes half as long as running a chapter
 GROUPS = [chosen()[start :: -(-len(chosen()) // TOGETHER)] for start in range(-(-len(chosen()) // TOGETHER))]
 in_groups = pytest.mark.parametrize("paths", GROUPS, ids=["+".join(path.stem[:2] for path in group) for group in GROUPS])
-where_there_is_time = pytest.mark.skipif(
-    not STACKS, reason="NOT RUN HERE  the whole of stacks and links: LABS_STACKS=1 asks for it"
-)
 
 
 @in_groups
@@ -138,10 +135,10 @@ def test_twelve_at_once():
 
 
 def test_turns():
-    """Up to a dozen chapters all run on every link; of more, a third on veth and another third on relay."""
+    """Up to a dozen chapters all run through the relay, of more a third; on veth, where there is time."""
     few, many = ([type(ROOT)(f"{number:02}-slug.ipynb") for number in range(count)] for count in (12, 25))
-    for link in ("tap", "veth", "relay", "recording"):
-        assert turns(link, few, whole=False) == few and turns(link, many, whole=True) == many
-    veth, relay = (turns(link, many, whole=False) for link in ("veth", "relay"))
-    assert (len(veth), len(relay)) == (9, 8) and not set(veth) & set(relay)
+    for link in LINKS:
+        assert turns(link, many, whole=True) == many
+        assert turns(link, few, whole=False) == ([] if link == "veth" else few)
     assert turns("tap", many, whole=False) == turns("recording", many, whole=False) == many
+    assert len(turns("relay", many, whole=False)) == 9
