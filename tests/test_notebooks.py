@@ -80,8 +80,8 @@ def test_from_its_recording(path, combination):
 
 @pytest.mark.parametrize("path", [path for path in chosen() if programs_of(path)], ids=lambda path: path.stem)
 def test_without_the_programs_that_it_runs(path):
-    """The same outputs where a program is not installed, and those cells alone are replayed; twice in one kernel."""
-    check_run(path, live_link(), without=",".join(programs_of(path)), twice=True)
+    """The same outputs where a program is not installed, and those cells alone are replayed."""
+    check_run(path, live_link(), without=",".join(programs_of(path)), twice=STACKS)
 
 
 # ── where there is time ──────────────────────────────────────────────────────────────────────────────────────────────────
