@@ -227,7 +227,8 @@ def test_it_can_be_recorded(host, tmp_path):
 def test_wrk_is_near(host):
     """In turns, on a server that takes a millisecond for each request, so that its pace is what both should see.  `make bench`
     has the figures for requests that cost less, up to nothing, where the two of them compete with the server for processors.
-    A machine that stands still for 20 ms changes the rate of a second by 2 %, so three such pairs can be told from 5 %."""
+    On a machine that is never steady for two seconds the one and the other meet different servers: nothing is shown, which is
+    told at the end, and is no fault of the generator."""
     if not shutil.which("wrk"):
         not_run("wrk, the oracle", "wrk is not installed (Debian: apt install wrk)")
 
@@ -240,9 +241,9 @@ def test_wrk_is_near(host):
     with workers("serve", on=host, count=1, code=WORKER.replace("while connection", "while time.sleep(0.001) or connection")):
         ratios = []
         for _ in range(3):
-            ratios.append(labs.steady(in_turns, within=0.02, runs=8))
+            ratios.append(labs.steady(in_turns, within=0.005, runs=8))
             if busy := disturbed():
-                not_run("wrk beside labs.load", busy)
+                pytest.skip(f"NOT RUN HERE  wrk beside labs.load: {busy}")
     assert 0.95 < statistics.median(ratios) < 1.05, ratios
 
 
