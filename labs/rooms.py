@@ -6,8 +6,10 @@ ways up.
 """
 
 import sys
+from collections.abc import Callable
 from importlib import import_module
 from types import ModuleType
+from typing import Any
 
 __all__ = ["above", "at_first_use", "callable_room"]
 
@@ -22,12 +24,12 @@ ABOVE = {
 }
 
 
-def above(name):
+def above(name: str) -> Any:
     """The class or function of a room above, one of ABOVE."""
     return getattr(import_module(ABOVE[name]), name)
 
 
-def at_first_use(package, homes):
+def at_first_use(package: str, homes: dict[str, str]) -> tuple[list[str], Callable, Callable]:
     """(__all__, __getattr__, __dir__) of a package whose names are imported when somebody asks for them (PEP 562).
 
     homes: {name: the module it lives in}.  So `import labs` takes no time, and the lab process loads only what it runs.
@@ -56,8 +58,8 @@ class CallableRoom(ModuleType):
         return inspect.signature(getattr(self, self.called))
 
 
-def callable_room(package, called):
+def callable_room(package: str, called: str) -> None:
     """Make a package callable: calling it calls its function `called`."""
     room = sys.modules[package]
-    room.called = called
+    vars(room)["called"] = called
     room.__class__ = CallableRoom

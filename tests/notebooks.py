@@ -11,7 +11,6 @@ import re
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 import uuid
 import warnings
@@ -22,7 +21,7 @@ import nbformat
 import pytest
 from conftest import STACKS, not_run
 
-from labs.lessons import store
+from labs.lessons import record, store
 from labs.lessons.publish import setup  # noqa: F401  for others
 from labs.lessons.record import TEXT, tidy  # noqa: F401
 
@@ -142,32 +141,16 @@ def run(notebook, folder, link, data=None, allow_errors=False, without="", pictu
 
     On "relay" the kernel is a restricted process that must come to this link by itself, where that can be had.
     """
-    from nbclient import NotebookClient
-
     for number, cell in enumerate(notebook.cells):
         cell["id"] = f"run-{number}"  # the same cell may be there twice
-    client = NotebookClient(
-        notebook,
-        timeout=CELL_TIMEOUT,
-        kernel_name="python3",
-        resources={"metadata": {"path": str(folder)}},
-        coalesce_streams=True,
-        record_timing=False,
-        allow_errors=allow_errors,
-    )
-    mark = uuid.uuid4().hex
-    manager = client.create_kernel_manager()
-    manager.transport = "ipc"  # by sockets of this folder: a port would be chosen and let go, and somebody else may be faster
-    manager.connection_file = f"{tempfile.gettempdir()}/{mark}.json"
+    mark, seen, before = uuid.uuid4().hex, set(), ()
     env = environment(link, data, without, pictures) | {"LABS_TEST_MARK": mark}
-    manager.kernel_spec.argv[:] = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
     if link == "relay" and restricted():
         del env["LABS_LINK"]
-        manager.kernel_spec.argv[:0] = restricted()
-    seen = set()
-    client.on_cell_executed = lambda **_: seen or seen.update(marked(mark))
+        before = restricted()
+    look = lambda **_: seen or seen.update(marked(mark))
     try:
-        client.execute(env=env, stderr=subprocess.DEVNULL)
+        record.run(notebook, folder, env, before, CELL_TIMEOUT, allow_errors=allow_errors, on_cell_executed=look)
     finally:
         patience = time.monotonic() + GONE_WITHIN
         while (left := marked(mark)) and time.monotonic() < patience:
@@ -197,19 +180,8 @@ def nbval_each(paths, link, tmp_path, data=None, before=()):
     before: the command that runs it, setpriv say.
     """
     report = tmp_path / "nbval.xml"
-    command = [
-        *before,
-        sys.executable,
-        "-m",
-        "pytest",
-        "-p",
-        "nbval.plugin",
-        "-p",
-        "no:cacheprovider",
-        "-q",
-        "--color=no",
-        "--nbval",
-    ]
+    command = [*before, sys.executable, "-m", "pytest", "-p", "nbval.plugin", "-p", "no:cacheprovider"]
+    command += ["-q", "--color=no", "--nbval"]
     command += ["--nbval-current-env", "--nbval-sanitize-with", str(SANITIZE), "--nbval-cell-timeout", str(CELL_TIMEOUT)]
     command += ["-o", "junit_family=xunit1", "--junitxml", str(report), "--rootdir", str(paths[0].parent), "-c", os.devnull]
     env = environment(link, data) | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}

@@ -6,11 +6,11 @@ import time
 
 import pytest
 
-from labs.lessons.exercise import Verdict, exercise
-from labs.lessons.graders.tools import Running, call, is_empty, raised, time_limit
+from labs.lessons.exercise import Verdict, exercise, is_empty
+from labs.lessons.graders.tools import Running, call, raised, time_limit
 
 FUNCTIONS = (
-    "07-hops 07-retry 09-spans 09-forward 16-negotiated 16-open-record 18-backlog 22-wanted 24-reorder 02-backoff 02-events"
+    "02-backoff 02-events 07-hops 07-retry 09-spans 09-forward 16-negotiated 16-open-record 18-backlog 22-wanted 24-reorder"
 )
 
 

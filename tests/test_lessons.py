@@ -14,10 +14,9 @@ from labs.network import links
 @pytest.fixture
 def registry():
     """Exercises that a test defines are gone after it."""
-    before = dict(_REGISTERED)
     yield
-    _REGISTERED.clear()
-    _REGISTERED.update(before)
+    for id in [id for id, cls in _REGISTERED.items() if not cls.__module__.startswith("labs.")]:  # imported graders stay
+        del _REGISTERED[id]
     _INSTANCES.clear()
 
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,9 @@ from labs import serve
 from labs.errors import LabError
 from labs.lessons.record_values import Files, decode, encode
 from labs.lessons.steady import disturbed
+from labs.network.messages import KEPT
 from labs.serve.answer import parse
+from labs.serve.generator import MOST_WORKERS, NAME, OTHERS, Generator
 from labs.serve.load import Load, load
 from labs.serve.workers import workers
 
@@ -198,6 +201,19 @@ def test_bounds(host):
     ]:
         with pytest.raises(ValueError, match=said):
             load(host, **{"url": "http://server/", **how})
+
+
+def test_a_million_answers_fit_into_the_output_of_a_program():
+    """The longest numbers that a run can have, and a server that calls itself something else in every answer."""
+    plan = {"address": "10.0.0.1", "port": 80, "request": "", "rate": 2000.0, "requests": 10**6, "worker": "X", "seconds": 600}
+    generator = Generator({**plan, "timeout": 60, "connections": 1000})
+    generator.begin_at(0)
+    due, names = 599 * 10**9, [f"{number:\xff>{NAME}}" for number in range(2000)]
+    generator.done = [(due, due + 120 * 10**9, 999, (200, names[number % 2000])) for number in range(10**6)]
+    result = generator.result(due)
+    assert len(json.dumps(result, separators=(",", ":"))) < KEPT
+    assert len(result["workers"]) == MOST_WORKERS and result["workers"][-1] == OTHERS
+    assert Counter(result["worker_of"])[MOST_WORKERS - 1] == 500 * (2000 - MOST_WORKERS + 1)
 
 
 def test_from_another_host(net):

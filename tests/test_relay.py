@@ -23,7 +23,7 @@ from traffic import connected, in_thread, read_all, same, udp, until
 
 import labs
 from labs import LabError
-from labs.lessons.relay_capture import Misfit, overlay
+from labs.lessons.attempt import Misfit, overlay
 from labs.network.links import why_not
 from labs.network.relay import NotOnThisLink
 

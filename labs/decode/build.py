@@ -34,17 +34,9 @@ def arp(operation: int, source_mac: str | bytes, source: str | bytes, target_mac
 
 
 def ip(
-    source: str | bytes,
-    target: str | bytes,
-    protocol: int,
-    message: bytes,
-    *,
-    ttl: int = 64,
-    tos: int = 0,
-    identification: int = 0,
-    dont_fragment: bool = True,
-    options: bytes = b"",
-) -> bytes:
+    source: str | bytes, target: str | bytes, protocol: int, message: bytes, *, ttl: int = 64, tos: int = 0,
+    identification: int = 0, dont_fragment: bool = True, options: bytes = b"",
+) -> bytes:  # fmt: skip
     """An IPv4 (RFC 791 §3.1) or IPv6 packet (RFC 8200 §3), as the addresses say; never a fragment.
 
     It also writes the checksum of a TCP, UDP or ICMP message: that covers the addresses, which only the packet knows.
@@ -59,16 +51,9 @@ def ip(
 
 
 def tcp(
-    source: int,
-    target: int,
-    *,
-    seq: int = 0,
-    ack: int | None = None,
-    flags: int = 0,
-    window: int = 64240,
-    options: bytes = b"",
-    data: bytes = b"",
-) -> bytes:
+    source: int, target: int, *, seq: int = 0, ack: int | None = None, flags: int = 0, window: int = 64240,
+    options: bytes = b"", data: bytes = b"",
+) -> bytes:  # fmt: skip
     """A TCP segment (RFC 9293 §3.1) from port to port, its checksum left to ip().  ack=None: without the ACK bit."""
     offset = (20 + len(options)) << 10
     numbers = seq % 2**32, (ack or 0) % 2**32
@@ -77,13 +62,9 @@ def tcp(
 
 
 def tcp_options(
-    *,
-    mss: int | None = None,
-    sack_permitted: bool = False,
-    timestamps: tuple[int, int] | None = None,
-    window_scale: int | None = None,
-    sack: Iterable[tuple[int, int]] = (),
-) -> bytes:
+    *, mss: int | None = None, sack_permitted: bool = False, timestamps: tuple[int, int] | None = None,
+    window_scale: int | None = None, sack: Iterable[tuple[int, int]] = (),
+) -> bytes:  # fmt: skip
     """TCP options, in the order and with the padding that Linux gives them (net/ipv4/tcp_output.c, tcp_options_write).
 
     timestamps: (TSval, TSecr), RFC 7323 §3.2; sack: blocks of (left edge, right edge), RFC 2018 §3.

@@ -28,7 +28,7 @@ def conversation(
     while at["client"] < len(up) or at["server"] < len(down):
         left = up[at["client"] :], down[at["server"] :]
         protocol = _next(handed_over_by, left, ports)
-        said, handed_over_by, *moved = protocol.units(*left, ended) if protocol else ([], ("", ""), 0, 0)
+        said, handed_over_by, *moved = protocol.units(*left, ended) if protocol and protocol.units else ([], ("", ""), 0, 0)
         found += [replace(unit, offset=unit.offset + at[unit.side]) for unit in said]
         at = {side: at[side] + moved[place] for place, side in enumerate(at)}
         if not handed_over_by[0] or moved == [0, 0]:

@@ -66,7 +66,4 @@ def words(frame: Headers, past: dict | None = None, window: bool = False) -> tup
     return f"type 0x{kind:04x}" if kind >= 0x600 else f"length {kind}", amount(len(raw) - 14)
 
 
-PROTOCOLS = (
-    Protocol("Ethernet", 2, decode, words=words, pads=True),
-    Protocol("802.1Q", 2, decode_tag, pads=True),
-)
+PROTOCOLS = (Protocol("Ethernet", 2, decode, words=words, pads=True), Protocol("802.1Q", 2, decode_tag, pads=True))

@@ -5,6 +5,7 @@ bytes that a sentence talks about.  Nothing in this room opens a socket or draws
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 __all__ = ["DecodeError", "Field", "Layer"]
 
@@ -18,7 +19,7 @@ class Field:
     """One field of a header, with its place in the frame."""
 
     name: str  # as the standard names it: "Time to Live"
-    value: object  # int, str or bytes
+    value: Any  # int, str or bytes
     text: str  # the value as people write it: "64", "10.0.0.1", "SYN, ACK"
     meaning: str  # one short clause, or ""
     offset: int  # first byte, counted from the start of the frame
@@ -40,7 +41,7 @@ class Layer:
     length: int  # bytes of header and all that this layer carries; trailing padding is not counted
     error: str = ""  # what was wrong with the bytes, if anything
 
-    def __getitem__(self, name):
+    def __getitem__(self, name: str) -> Any:
         """The value of the field called `name`."""
         for field in self.fields:
             if field.name == name:

@@ -9,6 +9,7 @@ Chapter 02-polling uses it.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 from labs.decode.protocol import Unit
 from labs.decode.reading import told
@@ -36,7 +37,7 @@ class Message:
     complete: bool = True  # its end was seen
     error: str = ""  # what was wrong with the bytes, if anything
 
-    def __getitem__(self, name):
+    def __getitem__(self, name: str) -> str:
         """The value of a header field; KeyError if it is not there.  Several of one name are joined by ", " (RFC 9110 §5.3)."""
         values = [value for one, value in self.headers if one == name.lower()]
         if not values:
@@ -49,7 +50,7 @@ class Message:
         return f"{what}, {len(self.body)} bytes of body{cut}"
 
 
-def messages(stream) -> list[Message]:
+def messages(stream: Any) -> list[Message]:
     """All messages of a stream in the order of the conversation: each request, then what answers it.  Never raises.
 
     Where bytes are not HTTP/1.1 the last message of that side has `error`; where the capture ends, `complete` is False.

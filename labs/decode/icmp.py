@@ -10,6 +10,7 @@ from labs.decode.checksum import verdict
 from labs.decode.fields import Field, Layer
 from labs.decode.headers import Headers
 from labs.decode.protocol import Decoded, Protocol
+from labs.decode.reader import Reader
 from labs.decode.reading import amount, need
 
 __all__ = ["PROTOCOLS", "decode", "words"]
@@ -64,16 +65,12 @@ def _rest(raw, at, kind, code):
     """Bytes 4 to 7, and the three clocks of a timestamp."""
     first, second = unpack_from("!HH", raw, at + 4)
     if kind in ECHO or kind in TIMESTAMPS:
-        fields = (
-            Field("Identifier", first, str(first), "which ping asked", at + 4, 2, SEE, varies=True),
-            Field("Sequence Number", second, str(second), "which request this is", at + 6, 2, SEE),
-        )
-        if kind in TIMESTAMPS:
-            for place, name in enumerate(("Originate Timestamp", "Receive Timestamp", "Transmit Timestamp")):
-                where = at + 8 + 4 * place
-                value = unpack_from("!I", raw, where)[0]
-                fields += (Field(name, value, str(value), "ms since midnight UT", where, 4, SEE, varies=True),)
-        return fields
+        r = Reader(raw, at + 4, len(raw), SEE)
+        r.number("Identifier", 2, meaning="which ping asked", varies=True)
+        r.number("Sequence Number", 2, meaning="which request this is")
+        for name in ("Originate", "Receive", "Transmit") if kind in TIMESTAMPS else ():
+            r.number(f"{name} Timestamp", 4, meaning="ms since midnight UT", varies=True)
+        return r.fields
     if kind == 5:
         gateway = str(IPv4Address(raw[at + 4 : at + 8]))
         return (Field("Gateway Internet Address", gateway, gateway, "the better first hop", at + 4, 4, SEE),)
@@ -99,6 +96,8 @@ UNREACHABLE = {0: "network", 1: "host", 2: "protocol", 3: "port", 13: "administr
 def words(frame: Headers, past: dict | None = None, window: bool = False) -> tuple[str, ...]:
     """ "echo request  seq 1  56 bytes", "port unreachable", "fragmentation needed  next MTU 1400"."""
     kind, code = frame.icmp_type, frame.icmp_code
+    if kind is None:
+        return ("header cut off",)
     if kind == 3 and code == 4:
         mtu = bytes_6_and_7(frame)
         return "fragmentation needed", f"next MTU {mtu}" if mtu else ""  # RFC 1191 §4
@@ -109,8 +108,6 @@ def words(frame: Headers, past: dict | None = None, window: bool = False) -> tup
 
 def echo_words(frame: Headers, name: str) -> tuple[str, ...]:
     """The name of a message's type, and of an echo its number and size; both ICMPs are alike in this."""
-    if frame.icmp_type is None:
-        return ("header cut off",)
     number = bytes_6_and_7(frame)
     if "echo" in name and number is not None:
         return name, f"seq {number}  {amount(frame.payload_length)}"

@@ -8,6 +8,7 @@ from labs.decode.fields import Field, Layer
 from labs.decode.headers import Headers
 from labs.decode.icmp import echo_words
 from labs.decode.protocol import Decoded, Protocol
+from labs.decode.reader import Reader
 from labs.decode.reading import need, preview
 
 __all__ = ["PROTOCOLS", "decode", "words"]
@@ -24,7 +25,7 @@ CODES = {
     (4, 0): "erroneous header field", (4, 1): "unrecognized Next Header type", (4, 2): "unrecognized IPv6 option",
 }  # fmt: skip
 SIZES = {133: 8, 134: 16, 135: 24, 136: 24, 137: 40}  # Neighbor Discovery: fixed part, before its options
-NA_FLAGS = (("R", "sent by a router"), ("S", "solicited: answers a question"), ("O", "override the cached address"))
+NA_FLAGS = (("R", 1, "sent by a router"), ("S", 1, "solicited: answers a question"), ("O", 1, "override the cached address"))
 OPTIONS = {
     1: "Source Link-Layer Address", 2: "Target Link-Layer Address", 3: "Prefix Information", 4: "Redirected Header", 5: "MTU",
 }  # fmt: skip
@@ -71,14 +72,9 @@ def _rest(raw, at, kind):
     if kind == 134:
         return _router_advertisement(raw, at)
     if kind == 136:
-        flags = tuple(
-            Field(name, word >> (31 - bit) & 1, str(word >> (31 - bit) & 1), meaning, at + 4, 1, "RFC 4861 §4.4", bits=(bit, 1))
-            for bit, (name, meaning) in enumerate(NA_FLAGS)
-        )
-        reserved = Field(
-            "Reserved", word & 0x1FFFFFFF, str(word & 0x1FFFFFFF), "must be zero", at + 4, 4, "RFC 4861 §4.4", bits=(3, 29)
-        )
-        return (*flags, reserved, _address("Target Address", raw, at + 8))
+        r = Reader(raw, at + 4, at + 8, "RFC 4861 §4.4")
+        r.bits(4, *NA_FLAGS, ("Reserved", 29, "must be zero"))
+        return (*r.fields, _address("Target Address", raw, at + 8))
     if kind in SIZES:  # 133, 135, 137
         fields = (Field("Reserved", word, str(word), "must be zero", at + 4, 4, NDP),)
         fields += (_address("Target Address", raw, at + 8),) if kind in (135, 137) else ()
@@ -87,16 +83,13 @@ def _rest(raw, at, kind):
 
 
 def _router_advertisement(raw, at):
-    see, (hops, flags, lifetime, reachable, retrans) = "RFC 4861 §4.2", unpack_from("!BBHII", raw, at + 4)
-    return (
-        Field("Cur Hop Limit", hops, str(hops), "for packets sent from here; 0: not given", at + 4, 1, see),
-        Field("M", flags >> 7, str(flags >> 7), "managed: addresses by DHCPv6", at + 5, 1, see, bits=(0, 1)),
-        Field("O", flags >> 6 & 1, str(flags >> 6 & 1), "other: more settings by DHCPv6", at + 5, 1, see, bits=(1, 1)),
-        Field("Reserved", flags & 63, str(flags & 63), "", at + 5, 1, see, bits=(2, 6)),
-        Field("Router Lifetime", lifetime, str(lifetime), "s as default router", at + 6, 2, see),
-        Field("Reachable Time", reachable, str(reachable), "ms; 0: not given", at + 8, 4, see),
-        Field("Retrans Timer", retrans, str(retrans), "ms; 0: not given", at + 12, 4, see),
-    )
+    r = Reader(raw, at + 4, at + 16, "RFC 4861 §4.2")
+    r.number("Cur Hop Limit", 1, meaning="for packets sent from here; 0: not given")
+    r.bits(1, ("M", 1, "managed: addresses by DHCPv6"), ("O", 1, "other: more settings by DHCPv6"), ("Reserved", 6, ""))
+    r.number("Router Lifetime", 2, meaning="s as default router")
+    r.number("Reachable Time", 4, meaning="ms; 0: not given")
+    r.number("Retrans Timer", 4, meaning="ms; 0: not given")
+    return r.fields
 
 
 def _options(raw, at, end):
@@ -129,6 +122,8 @@ SAID = (1, 2, 3, 128, 129, 133, 134, 135, 136)  # types whose names a ladder say
 def words(frame: Headers, past: dict | None = None, window: bool = False) -> tuple[str, ...]:
     """ "neighbor solicitation", "echo request  seq 1  56 bytes"."""
     kind = frame.icmp_type
+    if kind is None:
+        return ("header cut off",)
     return echo_words(frame, TYPES[kind].lower() if kind in SAID else "multicast listener report" if kind == 143 else "")
 
 

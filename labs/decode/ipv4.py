@@ -8,7 +8,7 @@ from labs.decode.ethernet import words as ethernet_words
 from labs.decode.fields import DecodeError, Field, Layer
 from labs.decode.headers import Headers
 from labs.decode.protocol import Decoded, Protocol
-from labs.decode.reading import amount, need
+from labs.decode.reading import amount, need, options
 
 __all__ = ["CARRIED", "PROTOCOLS", "decode", "words"]
 
@@ -16,8 +16,8 @@ SEE = "RFC 791 §3.1"
 CARRIED = {1: "ICMP", 4: "IPv4", 6: "TCP", 17: "UDP", 41: "IPv6", 58: "ICMPv6"}  # IANA, protocol numbers
 ECN = ("Not-ECT: no congestion marks wanted", "ECT(1)", "ECT(0)", "CE: congestion experienced")  # RFC 3168 §5
 OPTIONS = {
-    7: "Record Route", 68: "Internet Timestamp", 130: "Security", 131: "Loose Source Route", 136: "Stream ID",
-    137: "Strict Source Route", 148: "Router Alert",
+    0: "End of Option List", 1: "No Operation", 7: "Record Route", 68: "Internet Timestamp", 130: "Security",
+    131: "Loose Source Route", 136: "Stream ID", 137: "Strict Source Route", 148: "Router Alert",
 }  # fmt: skip
 
 
@@ -56,10 +56,10 @@ def decode(raw: bytes, at: int, end: int, below: tuple[Layer, ...] = ()) -> Deco
         _address("Source Address", raw, at + 12),
         _address("Destination Address", raw, at + 16),
     ]
-    options, error = _options(raw, at + 20, at + header)
+    extra, error = options(raw, at + 20, at + header, SEE, _option)
     if place:  # only the first fragment holds the next header
         inner = "Data"
-    layer = Layer("IPv4", 3, (*fields, *options), at, header, stop - at, error)
+    layer = Layer("IPv4", 3, (*fields, *extra), at, header, stop - at, error)
     return layer, inner if stop > at + header or total > header else None, at + header, stop
 
 
@@ -75,26 +75,8 @@ def _address(name, raw, at):
     return Field(name, str(address), str(address), meaning, at, 4, SEE)
 
 
-def _options(raw, at, end):
-    """The options as one field each, and what was wrong with them.  RFC 791 §3.1: kind, or kind, length and data."""
-    fields = []
-    while at < end:
-        kind = raw[at]
-        if kind == 0:
-            fields.append(Field("End of Option List", 0, "", "option 0", at, 1, SEE))
-            if at + 1 < end:
-                rest = raw[at + 1 : end]
-                fields.append(Field("Padding", rest, rest.hex(" "), "to a whole word", at + 1, len(rest), SEE))
-            break
-        length = 1 if kind == 1 else raw[at + 1] if at + 1 < end else 0
-        if kind != 1 and (length < 2 or at + length > end):
-            fields.append(Field("Malformed Options", raw[at:end], raw[at:end].hex(" "), "not read", at, end - at, SEE))
-            return fields, f"option {kind} claims {length} bytes; 2 to {end - at} fit here. The header is damaged or forged."
-        name = "No Operation" if kind == 1 else OPTIONS.get(kind, "Unknown Option")
-        data = raw[at + 2 : at + length]
-        fields.append(Field(name, data, data.hex(" "), f"option {kind}", at, length, SEE))
-        at += length
-    return fields, ""
+def _option(kind, data, at, length):
+    return Field(OPTIONS.get(kind, "Unknown Option"), data if kind else 0, data.hex(" "), f"option {kind}", at, length, SEE)
 
 
 def words(frame: Headers, past: dict | None = None, window: bool = False) -> tuple[str, ...]:

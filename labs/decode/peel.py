@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from labs.decode import protocols  # noqa: F401  (makes them known)
 from labs.decode.fields import DecodeError, Layer
-from labs.decode.protocol import PROTOCOLS, Decoded, carried
+from labs.decode.protocol import PROTOCOLS, Decoded, Protocol, carried
 from labs.decode.reading import data_layer
 
 __all__ = ["peel", "peel_application"]
@@ -34,7 +34,7 @@ def peel_application(data: bytes, at: int = 0, first: str = "Application") -> tu
 
 def _peel(raw: bytes, first: str) -> tuple[Layer, ...]:
     layers = []
-    todo = [(first, 0, len(raw), ())]  # what to decode next is at the end
+    todo: list[tuple[str, int, int, tuple[Layer, ...]]] = [(first, 0, len(raw), ())]  # what to decode next is at the end
     while todo:
         name, at, end, below = todo.pop()
         layer, inner, body, stop = _decode(raw, name, at, end, below)
@@ -74,7 +74,7 @@ def _guess(raw: bytes, at: int, end: int, below: tuple[Layer, ...]) -> str:
     return found.name if found else "Data"
 
 
-def _carrier(below: tuple[Layer, ...]):
+def _carrier(below: tuple[Layer, ...]) -> Protocol:
     return PROTOCOLS[below[-1].name.removesuffix(QUOTED)]
 
 

@@ -27,7 +27,7 @@ class Protocol:
     noun: str = ""  # in a sentence: "DNS message"
 
     # What a ladder writes: words(frame, past) → (head, rest, …), see labs.views.frame_words.  `past` is for those that remember.
-    words: Callable[..., tuple] | None = None
+    words: Callable[..., tuple] = lambda frame, *_: ("",)
 
     # How it is recognised: by its first bytes; at these ports alone, if any; or by what hands a conversation over to it.
     begins: Callable[[bytes, int, int], bool] | None = None
@@ -68,7 +68,7 @@ def known(name: str) -> Protocol | None:
     return PROTOCOLS.get(name) or next((one for one in PROTOCOLS.values() if one.label == name), None)
 
 
-def carried(raw: bytes, at: int, end: int, ports: Iterable[int] = (), by_port: bool = False) -> Protocol | None:
+def carried(raw: bytes, at: int, end: int, ports: Iterable[int | None] = (), by_port: bool = False) -> Protocol | None:
     """The protocol that raw[at:end] begins with; by_port=True: of those alone that one of the ports is a sign of."""
     for one in PROTOCOLS.values():
         if one.begins and (not by_port or one.ports) and (not one.ports or any(port in one.ports for port in ports)):

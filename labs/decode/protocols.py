@@ -1,20 +1,6 @@
 """The protocols of this package, a line each: bytes are asked in this order what they are."""
 
-from labs.decode import (  # lower layers, and HTTP/1
-    arp,
-    dns,
-    ethernet,
-    http,
-    http2,
-    icmp,
-    icmpv6,
-    ipv4,
-    ipv6,
-    tcp,
-    tls,
-    udp,
-    websocket,
-)
+from labs.decode import arp, dns, ethernet, http, http2, icmp, icmpv6, ipv4, ipv6, tcp, tls, udp, websocket
 from labs.decode.protocol import register
 
 __all__ = ["MODULES"]

@@ -1,8 +1,10 @@
 """What every decoder does before it reads: ask whether the bytes are there; and how it writes bytes that it cannot name."""
 
+from collections.abc import Callable
+
 from labs.decode.fields import DecodeError, Field, Layer
 
-__all__ = ["EPHEMERAL", "amount", "data_layer", "letters", "need", "port_meaning", "preview", "told"]
+__all__ = ["EPHEMERAL", "amount", "data_layer", "letters", "need", "options", "port_meaning", "preview", "told"]
 
 # A client's port comes from here: net.ipv4.ip_local_port_range of Linux; RFC 6335 §6 would begin at 49152.
 EPHEMERAL = range(32768, 61000)
@@ -55,18 +57,31 @@ def port_meaning(port: int) -> str:
 
 
 def data_layer(
-    raw: bytes,
-    at: int,
-    end: int,
-    number: int,
-    name: str = "Data",
-    meaning: str = "",
-    see: str = "",
-    error: str = "",
+    raw: bytes, at: int, end: int, number: int, name: str = "Data", meaning: str = "", see: str = "", error: str = "",
     varies: bool = False,
-) -> Layer:
+) -> Layer:  # fmt: skip
     """Bytes that have no header of their own: one layer of one field."""
     count = end - at
     meaning = meaning or amount(count)
     fields = (Field(name, raw[at:end], preview(raw[at:end]), meaning, at, count, see, varies=varies),) if count else ()
     return Layer(name, number, fields, at, 0, count, error)
+
+
+def options(raw: bytes, at: int, end: int, see: str, one: Callable[[int, bytes, int, int], Field]) -> tuple[list[Field], str]:
+    """The options of an IPv4 or TCP header, each as one(kind, data, at, length) gives it, and what was wrong with them.
+
+    Kind 0, the end of the list, and kind 1, which only pads, stand alone; all others carry their length.
+    """
+    fields = []
+    while at < end:
+        kind = raw[at]
+        length = 1 if kind < 2 else raw[at + 1] if at + 1 < end else 0
+        if kind > 1 and (length < 2 or at + length > end):
+            fields.append(Field("Malformed Options", raw[at:end], raw[at:end].hex(" "), "not read", at, end - at, see))
+            return fields, f"option {kind} claims {length} bytes; 2 to {end - at} fit here. The header is damaged or forged."
+        fields.append(one(kind, raw[at + 2 : at + length], at, length))
+        at += length
+        if kind == 0 and at < end:
+            fields.append(Field("Padding", raw[at:end], raw[at:end].hex(" "), "to a whole word", at, end - at, see))
+            break
+    return fields, ""

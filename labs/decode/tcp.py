@@ -5,7 +5,7 @@ from struct import unpack_from
 from labs.decode.checksum import transport_verdict
 from labs.decode.fields import DecodeError, Field, Layer
 from labs.decode.protocol import Decoded, Protocol
-from labs.decode.reading import EPHEMERAL, need, port_meaning
+from labs.decode.reading import EPHEMERAL, need, options, port_meaning
 from labs.decode.tcp_words import words
 
 __all__ = ["PROTOCOLS", "decode", "decode_quoted"]
@@ -48,8 +48,8 @@ def decode(raw: bytes, at: int, end: int, below: tuple[Layer, ...] = ()) -> Deco
         Field("Checksum", checksum, f"0x{checksum:04x}", summed, at + 16, 2, SEE, varies=True),
         Field("Urgent Pointer", urgent, str(urgent), "" if flags & 32 else "not in use", at + 18, 2, SEE),
     ]
-    options, error = _options(raw, at + 20, at + header)
-    return Layer("TCP", 4, (*fields, *options), at, header, end - at, error), "Application", at + header, end
+    extra, error = options(raw, at + 20, at + header, SEE, _option)
+    return Layer("TCP", 4, (*fields, *extra), at, header, end - at, error), "Application", at + header, end
 
 
 def decode_quoted(raw: bytes, at: int, end: int, below: tuple[Layer, ...] = ()) -> Decoded:
@@ -76,36 +76,16 @@ def _acknowledgment(raw, at, flags):
     return Field("Acknowledgment Number", ack, str(ack), meaning, at, 4, SEE, varies=counts)
 
 
-def _options(raw, at, end):
-    """The options as one field each, and what was wrong with them: kind 0 and 1 stand alone, all others carry their length."""
-    fields = []
-    while at < end:
-        kind = raw[at]
-        if kind == 0:
-            fields.append(Field("End of Option List", 0, "", "option 0", at, 1, "RFC 9293 §3.2"))
-            if at + 1 < end:
-                rest = raw[at + 1 : end]
-                fields.append(Field("Padding", rest, rest.hex(" "), "to a whole word", at + 1, len(rest), SEE))
-            break
-        if kind == 1:
-            fields.append(Field("No-Operation", 1, "", "option 1: aligns the next option", at, 1, "RFC 9293 §3.2"))
-            at += 1
-            continue
-        length = raw[at + 1] if at + 1 < end else 0
-        if length < 2 or at + length > end:
-            fields.append(Field("Malformed Options", raw[at:end], raw[at:end].hex(" "), "not read", at, end - at, SEE))
-            return fields, f"option {kind} claims {length} bytes; 2 to {end - at} fit here. The header is damaged or forged."
-        fields.append(_option(kind, raw[at + 2 : at + length], at, length))
-        at += length
-    return fields, ""
-
-
 def _option(kind, data, at, length):
-    """One option that carries its length; one of an unexpected length is shown as an unknown one."""
+    """One option; one of an unexpected length is shown as an unknown one."""
 
     def field(name, value, text, meaning, see, varies=False):
         return Field(name, value, text, f"option {kind}{meaning}", at, length, see, varies=varies)
 
+    if kind == 0:
+        return field("End of Option List", 0, "", "", "RFC 9293 §3.2")
+    if kind == 1:
+        return field("No-Operation", 1, "", ": aligns the next option", "RFC 9293 §3.2")
     if kind == 2 and length == 4:
         mss, meaning = int.from_bytes(data, "big"), ": bytes of data that the sender can receive in one segment"
         return field("Maximum Segment Size", mss, str(mss), meaning, "RFC 9293 §3.7.1")

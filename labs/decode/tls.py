@@ -21,7 +21,7 @@ from labs.decode.tls_names import CONTENT_TYPES, HANDSHAKES, VERSIONS
 if TYPE_CHECKING:
     from labs.decode.tls_session import Opened
 
-__all__ = ["PROTOCOLS", "Record", "begins", "decode", "decrypt", "leading", "records", "tail", "tail12"]
+__all__ = ["PROTOCOLS", "Record", "begins", "decode", "leading", "records", "tail", "tail12"]
 
 CHANGE_CIPHER_SPEC, ALERT, HANDSHAKE, APPLICATION_DATA = 20, 21, 22, 23
 LONGEST = 2**14 + 2048  # RFC 5246 §6.2.3; in TLS 1.3 at most 2¹⁴ + 256
@@ -98,37 +98,13 @@ def records(stream: bytes) -> list[Record]:
     return found
 
 
-def decrypt(keylog_text: str, client_bytes: bytes, server_bytes: bytes) -> list[Opened]:
-    """Open a connection, TLS 1.2 or 1.3: the encrypted records of the client, then those of the server, as a list of Opened.
-
-    `keylog_text` is an NSS key log (SSLKEYLOGFILE, `SSLContext.keylog_filename`); the bytes are those of both TCP streams.
-    Raises DecodeError at the first record that does not open.  labs.tls, for notebooks, goes on and says why instead.
-    """
-    from labs.decode.tls_session import open_streams
-
-    found = open_streams(keylog_text, client_bytes, server_bytes)
-    if found.problems:
-        raise DecodeError(found.problems[0])
-    opened = []
-    for one in found.records:
-        if len(one.raw) < 5 + int.from_bytes(one.raw[3:5], "big"):
-            continue  # the rest of it has not come yet
-        if one.problem:
-            hint = " Set keylog_filename before the handshake, and give this connection's key log."
-            hint = hint if one.problem.startswith("the key log has no") else ""
-            raise DecodeError(f"record {one.index} of the {one.sender} does not open: {one.problem}.{hint}")
-        if one.encrypted:
-            opened.append(one)
-    return opened
-
-
 def tail(plain: Opened, at: int) -> Layer:
     """What follows the plaintext in an opened record, as a layer to lay over it; `at`: where the record's body begins.
 
     One byte of true content type and 16 of authentication tag.  Padding (RFC 8446 §5.4), which few use, is not counted.
     """
-    end = at + len(plain.plaintext)
-    kind = CONTENT_TYPES.get(plain.content_type, "not decoded here")
+    end = at + len(plain.plaintext or b"")
+    kind = CONTENT_TYPES.get(plain.content_type or 0, "not decoded here")
     inner = Field("Inner Type", plain.content_type, str(plain.content_type), kind, end, 1, "RFC 8446 §5.2")
     return Layer("TLS tail", 6, (inner, _tag(end + 1, "RFC 8446 §5.2")), end, 17, 17)
 
@@ -139,8 +115,8 @@ def _tag(at, see):
 
 def tail12(plain: Opened, at: int) -> tuple[Layer, ...]:
     """The same for TLS 1.2: the tag behind the plaintext and, in front of it, GCM's part of the nonce (RFC 5288 §3), if any."""
-    end, before = at + len(plain.plaintext), at - 5
-    layers = (Layer("TLS tail", 6, (_tag(end, "RFC 5246 §6.2.3.3"),), end, 16, 16),)
+    end, before = at + len(plain.plaintext or b""), at - 5
+    layers: tuple[Layer, ...] = (Layer("TLS tail", 6, (_tag(end, "RFC 5246 §6.2.3.3"),), end, 16, 16),)
     if before:
         meaning = "with the IV of the keys: never twice the same"
         nonce = Field("Explicit Nonce", b"", "", meaning, 5, before, "RFC 5288 §3", varies=True)
@@ -158,7 +134,7 @@ def units(up: bytes, down: bytes, ended: bool = True) -> tuple[list[Unit], tuple
             here = min(one.length, len(data) - one.body)
             words = f"{CONTENT_TYPES[one.type]}  {amount(one.length)}" + ("" if one.complete else "  cut off")
             found.append(Unit("TLS record", side, one.offset, one.body + here - one.offset, words, detail=one))
-    return found, ("", ""), *ends
+    return found, ("", ""), ends[0], ends[1]
 
 
 PROTOCOLS = (

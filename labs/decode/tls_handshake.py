@@ -175,12 +175,8 @@ def _new_session_ticket(r, name, version):
 
 
 def _finished(r, name, version):
-    r.rest(
-        "Verify Data",
-        text="",
-        meaning="HMAC over the handshake so far" if version == TLS13 else "PRF over the handshake so far",
-        varies=True,
-    )
+    how = "HMAC" if version == TLS13 else "PRF"
+    r.rest("Verify Data", text="", meaning=f"{how} over the handshake so far", varies=True)
 
 
 def _key_update(r, name, version):

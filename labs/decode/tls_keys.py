@@ -35,7 +35,7 @@ def secrets_of(keylog: str, client_random: bytes) -> dict[str, bytes]:
     return found
 
 
-def expand_label(secret: bytes, label: str, length: int, digest: str) -> bytes:
+def expand_label(secret: bytes, label: bytes, length: int, digest: str) -> bytes:
     """HKDF-Expand-Label of RFC 8446 §7.1 with an empty context: `length` bytes; `digest` is "SHA256" or "SHA384"."""
     from cryptography.hazmat.primitives import hashes
     from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
@@ -45,7 +45,7 @@ def expand_label(secret: bytes, label: str, length: int, digest: str) -> bytes:
     return HKDFExpand(getattr(hashes, digest)(), length, info).derive(secret)
 
 
-def prf(secret: bytes, label: str, seed: bytes, length: int, digest: str) -> bytes:
+def prf(secret: bytes, label: bytes, seed: bytes, length: int, digest: str) -> bytes:
     """The pseudo-random function of TLS 1.2, RFC 5246 §5: as many bytes as wanted, from HMACs of HMACs."""
     out, link, seed = b"", label + seed, label + seed
     while len(out) < length:
@@ -59,13 +59,13 @@ class Keys13:
 
     overhead = 0  # bytes of a record's body before the ciphertext
 
-    def __init__(self, secret, suite):
+    def __init__(self, secret: bytes, suite: Suite):
         self.secret, self.suite, self.count = secret, suite, 0
         self.key = expand_label(secret, b"key", suite.key, suite.hash)
         self.iv = expand_label(secret, b"iv", 12, suite.hash)
         self.cipher = _cipher(suite, self.key)
 
-    def open(self, header, body):
+    def open(self, header: bytes, body: bytes) -> tuple[bytes, int]:
         """The plaintext and the true content type.  Raises NotOpened, and then still counts the record: its sender did."""
         nonce, self.count = _xor(self.iv, self.count), self.count + 1
         inner = _decrypt(self.cipher, nonce, body, header).rstrip(b"\0")
@@ -73,7 +73,7 @@ class Keys13:
             raise NotOpened("it holds only padding, and no content type (RFC 8446 §5.4)")
         return inner[:-1], inner[-1]
 
-    def updated(self):
+    def updated(self) -> "Keys13":
         """The keys after a KeyUpdate, RFC 8446 §7.2."""
         return Keys13(expand_label(self.secret, b"traffic upd", len(self.secret), self.suite.hash), self.suite)
 
@@ -81,12 +81,12 @@ class Keys13:
 class Keys12:
     """One direction's key of TLS 1.2.  GCM sends eight bytes of nonce in each record (RFC 5288 §3), ChaCha20 none."""
 
-    def __init__(self, key, iv, suite):
+    def __init__(self, key: bytes, iv: bytes, suite: Suite):
         self.key, self.iv, self.suite, self.count = key, iv, suite, 0
         self.overhead = 8 if suite.cipher == "AES-GCM" else 0
         self.cipher = _cipher(suite, key)
 
-    def open(self, header, body):
+    def open(self, header: bytes, body: bytes) -> tuple[bytes, int]:
         """The plaintext; the content type is the header's.  Raises NotOpened, and then still counts the record."""
         number, self.count = self.count, self.count + 1
         nonce = self.iv + body[:8] if self.overhead else _xor(self.iv, number)

@@ -71,16 +71,14 @@ def _suites():
         0x00FF: Suite("TLS_EMPTY_RENEGOTIATION_INFO_SCSV", "", "a signal, no cipher", 0, "SHA256"),
         0x5600: Suite("TLS_FALLBACK_SCSV", "", "a signal, no cipher", 0, "SHA256"),
     }
-    # RFC 5288 and 5289 (AES-GCM), RFC 7905 (ChaCha20)
-    gcm = {"RSA": ("RSA", 0x009C), "DHE": ("DHE_RSA", 0x009E), "ECDHE": ("ECDHE_RSA", 0xC02F), "ECDSA": ("ECDHE_ECDSA", 0xC02B)}
-    chacha = {"ECDHE": ("ECDHE_RSA", 0xCCA8), "ECDSA": ("ECDHE_ECDSA", 0xCCA9), "DHE": ("DHE_RSA", 0xCCAA)}
-    for how, (name, number) in gcm.items():
-        exchange = "ECDHE" if how == "ECDSA" else how
+    gcm = {"RSA": 0x009C, "DHE_RSA": 0x009E, "ECDHE_RSA": 0xC02F, "ECDHE_ECDSA": 0xC02B}  # RFC 5288 and 5289
+    for name, number in gcm.items():
+        exchange = name.partition("_")[0]
         found[number] = Suite(f"TLS_{name}_WITH_AES_128_GCM_SHA256", exchange, "AES-GCM", 16, "SHA256")
         found[number + 1] = Suite(f"TLS_{name}_WITH_AES_256_GCM_SHA384", exchange, "AES-GCM", 32, "SHA384")
-    for how, (name, number) in chacha.items():
-        exchange = "ECDHE" if how == "ECDSA" else how
-        found[number] = Suite(f"TLS_{name}_WITH_CHACHA20_POLY1305_SHA256", exchange, "ChaCha20-Poly1305", 32, "SHA256")
+    for name, number in {"ECDHE_RSA": 0xCCA8, "ECDHE_ECDSA": 0xCCA9, "DHE_RSA": 0xCCAA}.items():  # RFC 7905
+        exchange, cipher = name.partition("_")[0], "ChaCha20-Poly1305"
+        found[number] = Suite(f"TLS_{name}_WITH_CHACHA20_POLY1305_SHA256", exchange, cipher, 32, "SHA256")
     cbc = (  # RFC 5246 §A.5, RFC 5289 §3.1, RFC 8422 §6: listed by their names only, for what a hello offers
         ("RSA", 0x002F, 0x0035, 0x003C, 0x003D), ("DHE_RSA", 0x0033, 0x0039, 0x0067, 0x006B),
         ("ECDHE_RSA", 0xC013, 0xC014, 0xC027, 0xC028), ("ECDHE_ECDSA", 0xC009, 0xC00A, 0xC023, 0xC024),

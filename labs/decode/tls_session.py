@@ -7,13 +7,13 @@ Built in chapter 16-tls.
 
 from dataclasses import dataclass, field
 
-from labs.decode.fields import DecodeError
+from labs.decode.fields import DecodeError, Layer
 from labs.decode.tls import ALERT, APPLICATION_DATA, CHANGE_CIPHER_SPEC, HANDSHAKE, leading
 from labs.decode.tls_handshake import RETRY, messages
 from labs.decode.tls_keys import Keys13, NotOpened, digest_size, keys12, secrets_of
 from labs.decode.tls_names import ALERT_LEVELS, ALERTS, HANDSHAKES, SUITES, called
 
-__all__ = ["Connection", "Opened", "open_streams"]
+__all__ = ["Connection", "Opened", "TLS13", "open_streams"]
 
 TLS13 = 0x0304
 MISMATCH = "the secret is of another connection, or bytes were changed or are missing"
@@ -43,8 +43,8 @@ class Connection:
 
     records: list = field(default_factory=list)  # of Opened: the client's, then the server's
     problems: list = field(default_factory=list)  # what was wrong with the streams as such
-    hello: object = None
-    answer: object = None
+    hello: Layer | None = None
+    answer: Layer | None = None
     version: int | None = None  # that the server chose
     suite: int | None = None
 

@@ -151,7 +151,7 @@ def units(up: bytes, down: bytes, ended: bool = True) -> tuple[list[Unit], tuple
         sizes = [frame.header + len(frame.payload) for frame in said]
         found += [Unit("WebSocket", side, one.offset, size, str(one), detail=one) for one, size in zip(said, sizes)]
         ends.append(sum(sizes))
-    return found, ("", ""), *ends
+    return found, ("", ""), ends[0], ends[1]
 
 
 PROTOCOLS = (

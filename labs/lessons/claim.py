@@ -30,11 +30,10 @@ def claim(statement: str, holds: Any, see: str = "", saw: Any = "") -> None:
     `holds` is the evidence: a bool, or what counts as one.  `see` names the standard that settles it ("RFC 9293 §3.5").
     `saw`, if given, is shown only when the claim fails: the value that came instead.
     """
-    if _truth(holds, "claim"):
-        say("✓", statement + _reference(see), rests=True)
-        return
-    say("✗", statement + _reference(see), rests=True)
-    _fail(statement, saw)
+    true = _truth(holds, "claim")
+    say("✓" if true else "✗", statement + _reference(see), rests=True)
+    if not true:
+        _fail(statement, saw)
 
 
 def heard(statement: str, verdict: str, because: str, holds: Any, see: str = "", saw: Any = "") -> None:

@@ -16,12 +16,13 @@ Graders live in `labs.lessons.graders.chapter_NN`, one small class a task:
 """
 
 import importlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from labs.lessons.say import say
 
-__all__ = ["Exercise", "Feedback", "Verdict", "close", "done", "exercise", "missing", "registered", "with_article"]
+__all__ = ["Exercise", "Feedback", "Verdict", "close", "done", "exercise", "is_empty", "missing", "registered", "with_article"]
 
 MARKS = {"missing": "○", "close": "◐", "done": "✓"}
 _REGISTERED: dict[str, type] = {}  # id → Exercise class; filled as the graders' modules are imported
@@ -72,6 +73,7 @@ class Exercise:
     id = ""  # "24-reset": the chapter's number, then a word or two
     title = ""  # what to do, as a command
     expects: Any = None  # the type of the evidence, several types, `callable`, or None: anything
+    empty = ""  # what to say of a function of which only the stub is written
     hints: tuple[str, ...] = ()  # from a nudge to nearly the solution
 
     def __init_subclass__(cls, **kw):
@@ -97,6 +99,8 @@ class Exercise:
             return missing(f"nothing handed in yet. {self.title}.")
         if not _is(evidence, self.expects):
             return missing(f"expected {_kinds(self.expects)}, got {_kind(evidence)}")
+        if self.empty and is_empty(evidence):
+            return missing(self.empty)
         try:
             found = self.grade(evidence)
         except Verdict as verdict:
@@ -144,6 +148,11 @@ def exercise(id: str) -> Exercise:
     if id not in _INSTANCES:
         _INSTANCES[id] = _REGISTERED[id]()
     return _INSTANCES[id]
+
+
+def is_empty(function: Callable) -> bool:
+    """True for a function of which only the stub is written, `...`: seen without running it, so without a network."""
+    return getattr(getattr(function, "__code__", None), "co_code", b"") == (lambda: None).__code__.co_code
 
 
 def registered() -> list[str]:

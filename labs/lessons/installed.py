@@ -17,7 +17,7 @@ from importlib import import_module, metadata
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from labs.lessons.not_here import NotHere
+    from labs.lessons.replay import NotHere
 
 __all__ = ["PROGRAMS", "Installed", "find", "program"]
 

@@ -65,7 +65,7 @@ def _map(text, here):
         source = "".join(cell["source"])
         if cell["cell_type"] == "markdown" and (new := ROW.sub(lambda found: _row(found, here), source)) != source:
             cell["source"] = new.splitlines(keepends=True)
-    return json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
+    return store.as_text(notebook)
 
 
 def _row(found, here):

@@ -7,12 +7,11 @@
 `python -m labs record 12-websockets` then makes the fourth, data/12-websockets/.  The lists of chapters are brought up to date.
 """
 
-import difflib
-import json
 from pathlib import Path
 
 from labs.lessons import lists, publish, store
-from labs.lessons.chapter import CHAPTERS
+from labs.lessons.chapter import known
+from labs.lessons.record import METADATA
 
 __all__ = ["new"]
 
@@ -76,9 +75,7 @@ def new(slug: str, root: Path | None = None) -> list[Path]:
 
     ValueError for a name that is no chapter's, FileExistsError where one of its places is taken: then nothing is written.
     """
-    if slug not in CHAPTERS:
-        near = difflib.get_close_matches(slug, CHAPTERS, n=1, cutoff=0.3)
-        raise ValueError(f"no chapter is called {slug!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
+    known(slug)
     root = Path(root or store.PACKAGE.parent)
     number = slug[:2]
     title, about = lists.titles(root)[number]
@@ -96,33 +93,15 @@ def new(slug: str, root: Path | None = None) -> list[Path]:
 
 
 def _notebook(slug, words, address):
+    code = {"cell_type": "code", "execution_count": None, "outputs": []}
+    setup, text = publish.setup(slug, address), {"cell_type": "markdown"}
     parts = [
-        TITLE,
-        (publish.setup(slug, address),),
-        SECTION,
-        (HOSTS,),
-        (GUESS,),
-        (CAPTURE,),
-        (LADDER,),
-        (CLAIM,),
-        TASK,
-        (STUB,),
-        SOLUTION,
-    ]
-    cells = []
-    for position, part in enumerate(parts, 1):
-        code = isinstance(part, tuple)
-        source = (part[0] if code else part).replace("{number}", words["number"])
-        source = source.format(**words) if part is TITLE else source
-        cell = {"cell_type": "code" if code else "markdown", "id": f"{words['number']}-{position:03}", "metadata": {}}
-        cells.append(
-            cell | ({"execution_count": None, "outputs": []} if code else {}) | {"source": source.splitlines(keepends=True)}
-        )
-    metadata = {
-        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
-        "language_info": {"name": "python"},
-    }
-    return (
-        json.dumps({"cells": cells, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}, indent=1, ensure_ascii=False)
-        + "\n"
-    )
+        (text, TITLE.format(**words)), (code, setup), (text, SECTION), (code, HOSTS), (code, GUESS), (code, CAPTURE),
+        (code, LADDER), (code, CLAIM), (text, TASK), (code, STUB), (text, SOLUTION),
+    ]  # fmt: skip
+    cells = [
+        {**kind, "id": f"{words['number']}-{position:03}", "metadata": {},
+         "source": source.replace("{number}", words["number"]).splitlines(keepends=True)}
+        for position, (kind, source) in enumerate(parts, 1)
+    ]  # fmt: skip
+    return store.as_text({"cells": cells, "metadata": METADATA, "nbformat": 4, "nbformat_minor": 5})

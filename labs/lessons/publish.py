@@ -119,7 +119,7 @@ def _notebook(path, text, repository):
         words = f"{heading}\n\n{badges(path.stem, repository)}\n\n{rest}"
     title["source"] = words.splitlines(keepends=True)
     first["source"] = setup(path.stem, repository).splitlines(keepends=True)
-    return json.dumps(notebook, indent=1, ensure_ascii=False, sort_keys=False) + "\n"
+    return store.as_text(notebook)
 
 
 def badges(slug: str, repository: str) -> str:

@@ -5,8 +5,9 @@ read back is refused, with the cell and what to do, and the files stay as they w
 """
 
 import os
+import sys
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,10 @@ __all__ = ["Refused", "main", "record", "record_one", "run", "tidy"]
 TEXT = {"text/plain", "text/markdown"}  # what a replay can show again
 WIDGET = "application/vnd.jupyter.widget"  # begins the kinds of output that live with their kernel; a saved page cannot show them
 CELL_TIMEOUT = 60  # seconds; chapters keep a cell under 4, a busy machine may need more
+METADATA = {
+    "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+    "language_info": {"name": "python"},
+}
 KEPT_METADATA = ("tags", "jupyter", "slideshow", "editable", "deletable")
 
 
@@ -80,31 +85,31 @@ def record_one(path: str | Path, data: str | Path | None = None) -> str:
     return f"{len(cells)} code cells, {len(recording['cells'])} of them live, {captures} captures"
 
 
-def run(notebook: Any, folder: str | Path, environment: Mapping[str, str], timeout: float = CELL_TIMEOUT, **how: Any) -> None:
-    """Execute every cell in a fresh kernel, which has this `labs`; the notebook object takes the outputs.
+def run(
+    notebook: Any, folder: str | Path, environment: Mapping[str, str], before: Sequence[str] = (), timeout: float = CELL_TIMEOUT,
+    **how: Any,
+) -> None:  # fmt: skip
+    """Execute every cell in a fresh kernel of this interpreter, which has this `labs`; the notebook object takes the outputs.
 
-    environment: the kernel's; timeout: seconds for a cell; how: more for nbclient's NotebookClient (allow_errors=True, say).
-    Raises as nbclient does; DeadKernelError has the kernel's last words.
+    environment: the kernel's; before: the command that is to start it, setpriv say; timeout: seconds for a cell; how: more for
+    nbclient's NotebookClient (allow_errors=True, say).  Raises as nbclient does; DeadKernelError has the kernel's last words.
     """
     from nbclient import NotebookClient
     from nbclient.exceptions import DeadKernelError
 
     python_path = os.pathsep.join([str(store.PACKAGE.parent), *filter(None, [environment.get("PYTHONPATH")])])
     how = {"kernel_name": "python3", "record_timing": False, "coalesce_streams": True, "timeout": timeout, **how}
-    for may_try_again in (True, False):
-        client = NotebookClient(notebook, resources={"metadata": {"path": str(folder)}}, **how)
-        with tempfile.TemporaryFile("w+", errors="replace") as errors:  # what the kernel says to nobody in particular
-            try:
-                client.execute(env={**environment, "PYTHONPATH": python_path}, stderr=errors)
-                return
-            except DeadKernelError as error:
-                errors.seek(0)
-                raise DeadKernelError(f"{error} The kernel's last words: {errors.read()[-500:].strip()}") from None
-            except RuntimeError as error:
-                # jupyter_client chooses a kernel's ports and lets them go; somebody may be faster, and the kernel ends.
-                never_up = any(words in str(error) for words in ("Kernel didn't respond in", "before replying to kernel_info"))
-                if not (may_try_again and never_up):
-                    raise
+    client = NotebookClient(notebook, resources={"metadata": {"path": str(folder)}}, **how)
+    manager: Any = client.create_kernel_manager()
+    manager.kernel_spec.argv[:] = [*before, sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    with tempfile.TemporaryDirectory() as place, tempfile.TemporaryFile("w+", errors="replace") as errors:
+        # By sockets of this folder: a TCP port would be chosen and let go, and somebody else may be faster.
+        manager.transport, manager.connection_file = "ipc", f"{place}/kernel.json"
+        try:
+            client.execute(env={**environment, "PYTHONPATH": python_path}, stderr=errors)
+        except RuntimeError as error:  # it died, in a cell or before the first one
+            errors.seek(0)
+            raise DeadKernelError(f"{error} The kernel's last words: {errors.read()[-500:].strip()}") from None
 
 
 def _run(notebook, folder, scratch):
@@ -166,10 +171,7 @@ def _complete(recording, cells):
 
 def tidy(notebook: Any, slug: str) -> None:
     """Take out of a notebook whatever differs between two runs of the same cells, and what only a running kernel can show."""
-    notebook.metadata = type(notebook.metadata)(
-        kernelspec={"display_name": "Python 3", "language": "python", "name": "python3"},
-        language_info={"name": "python"},
-    )
+    notebook.metadata = type(notebook.metadata)(METADATA)
     ids = [cell.get("id") for cell in notebook.cells]
     stable = notebook.nbformat_minor >= 5 and all(ids) and len(set(ids)) == len(ids)
     notebook.nbformat, notebook.nbformat_minor = 4, 5

@@ -7,6 +7,7 @@ a list of allowed kinds that is short enough to read is also what makes a record
 
 import importlib
 import re
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -106,9 +107,8 @@ class Files:
 
     def __init__(self, folder: str | Path):
         self.folder = Path(folder)
-        self._saved: dict[
-            str, tuple[Any, int]
-        ] = {}  # file → (capture, frames it had); holding the capture keeps its identity from being reused
+        # file → (capture, frames it had); holding the capture keeps its identity from being reused
+        self._saved: dict[str, tuple[Any, int]] = {}
         self._loaded: dict[str, Any] = {}  # file → Capture
 
     def save(self, capture: Any, name: str) -> str:
@@ -117,10 +117,8 @@ class Files:
             if known is capture and size == len(capture.frames):
                 return file
         stem = re.sub(r"[^A-Za-z0-9_-]", "-", name)
-        number, file = 1, f"{stem}.pcapng"
-        while file in self._saved:
-            number += 1
-            file = f"{stem}-{number}.pcapng"
+        names = (f"{stem}{f'-{number}' * (number > 1)}.pcapng" for number in count(1))
+        file = next(name for name in names if name not in self._saved)
         self.folder.mkdir(parents=True, exist_ok=True)
         capture.save(str(self.folder / file))
         _compare(capture, _class(CAPTURE).load(str(self.folder / file)), file)
@@ -155,9 +153,8 @@ def _compare(capture, again, file):
     was, got = map(_facts, (capture, again))
     for what in was:
         if was[what] != got.get(what):
-            raise ValueError(
-                f"{file} does not keep the capture's {what}: it was {was[what]}, and is read back as {got.get(what)}"
-            )
+            why = f"it was {was[what]}, and is read back as {got.get(what)}"
+            raise ValueError(f"{file} does not keep the capture's {what}: {why}")
 
 
 def _facts(capture):

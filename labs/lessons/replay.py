@@ -13,25 +13,59 @@ import sys
 from base64 import b64encode
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
+from labs.errors import LabError
 from labs.lessons import store
 from labs.lessons.liveness import DEFINING, Code, Tracker, read
-from labs.lessons.not_here import NotHere
 from labs.lessons.record_values import Files, decode, fingerprint
 from labs.lessons.say import as_recorded
 
-__all__ = ["STRIPS", "begin", "end", "lack", "play", "rests"]
+__all__ = ["STRIPS", "NotHere", "begin", "end", "lack", "play", "rests"]
 
-STRIPS = {
-    "recorded": "recorded, not run here",
-    "rests": "made from a recording",
-}  # the pictures beside this file, and their words
+# The pictures beside this file, and their words.
+STRIPS = {"recorded": "recorded, not run here", "rests": "made from a recording"}
 STRIP_SIZE = {"width": 170, "height": 22}  # half a strip's pixels: sharp on dense screens
 TELLS = {"claim", "heard", "predict"}  # they mark their own lines (labs.lessons.say)
 NO_NETWORK = "belongs to a live network, which this machine lacks; labs.doctor() says how to get one"
 _current = None  # the Replay of this kernel, where one is needed
 _chapter = ""
+
+
+class NotHere:
+    """Stands where the recorded cell bound something live.  Whatever is done with it raises LabError, which says why.
+
+    why: what follows the name in that sentence, "belongs to …".
+    """
+
+    __slots__ = ("_name", "_why")
+    shown_as = "something that only the recording has"
+
+    def __init__(self, name: str, why: str):
+        object.__setattr__(self, "_name", name)
+        object.__setattr__(self, "_why", why)
+
+    def __repr__(self) -> str:
+        return f"`{self._name}` {self._why}. This cell is not one of the recording's, or it was changed since."
+
+    def __getattr__(self, attribute: str) -> NoReturn:
+        if attribute.startswith("_"):  # how Python and IPython ask what an object can do
+            raise AttributeError(attribute)
+        _refuse(self)
+
+    __hash__ = object.__hash__
+
+
+def _refuse(self: NotHere, *args: Any, **how: Any) -> NoReturn:
+    raise LabError(repr(self))
+
+
+# Python looks these up on the class, past __getattr__.
+for _name in (
+    "call setattr delattr len bool iter next contains getitem setitem delitem enter exit aenter aexit aiter anext await "
+    "eq ne lt le gt ge add radd sub rsub mul rmul truediv rtruediv or ror and rand int float index bytes fspath format"
+).split():
+    setattr(NotHere, f"__{_name}__", _refuse)
 
 
 def begin(slug: str, whole: bool, live: bool) -> bool:

@@ -20,7 +20,7 @@ import json
 import os
 from pathlib import Path
 
-__all__ = ["FORMAT", "as_python", "cell_key", "data_dir", "notebooks_dir", "read", "write"]
+__all__ = ["FORMAT", "as_python", "as_text", "cell_key", "data_dir", "notebooks_dir", "read", "write"]
 
 FORMAT = 2
 PACKAGE = Path(__file__).resolve().parent.parent
@@ -37,6 +37,11 @@ def data_dir() -> Path:
 def notebooks_dir() -> Path:
     """The folder of the notebooks in a checkout."""
     return PACKAGE.parent / "notebooks"
+
+
+def as_text(notebook: dict) -> str:
+    """A notebook as its file holds it."""
+    return json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
 
 
 def as_python(source: str) -> str:

@@ -11,6 +11,7 @@ import logging
 import socket
 import ssl
 import threading
+from contextlib import suppress
 from typing import Any
 
 __all__ = ["Aiohttp", "Asgi", "Threads", "runner_for"]
@@ -45,21 +46,15 @@ def _parameters(app):
     return sum(one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD) and one.default is one.empty for one in parameters)
 
 
-class _ToLog(logging.Handler):
+class _ToLog(logging.Logger):
     """What a framework would print, into the server's log."""
 
     def __init__(self, log):
-        super().__init__(logging.ERROR)
+        super().__init__("labs.serve", logging.ERROR)  # by itself: no handler of the notebook hears it
         self.log = log
 
-    def emit(self, record):
+    def handle(self, record):
         self.log.add(record.getMessage(), record.exc_info[1] if record.exc_info else None)
-
-
-def _logger(server):
-    logger = logging.Logger("labs.serve")  # by itself: no handler of the notebook hears it
-    logger.addHandler(_ToLog(server.log))
-    return logger
 
 
 class Aiohttp:
@@ -75,8 +70,7 @@ class Aiohttp:
 
         if getattr(self.app, "_loop", None) is not None and self.app._loop.is_closed():
             self.app._loop = None  # it ran before, on a loop that is gone; aiohttp 3 keeps an app to its first loop for ever
-        logger = _logger(self.server)
-        self.runner = web.AppRunner(self.app, access_log=None, logger=logger, shutdown_timeout=GRACE)
+        self.runner = web.AppRunner(self.app, access_log=None, logger=_ToLog(self.server.log), shutdown_timeout=GRACE)
         await self.runner.setup()
         self._count(self.runner.server)
         await web.SockSite(self.runner, listener, ssl_context=context, backlog=backlog).start()
@@ -134,7 +128,7 @@ class Asgi:
                 return Sockets([listener] if context else [], [] if context else [listener], [])
 
         config = Handed()
-        config.errorlog, config.accesslog, config.backlog = _logger(self.server), None, backlog
+        config.errorlog, config.accesslog, config.backlog = _ToLog(self.server.log), None, backlog
         config.graceful_timeout, config.shutdown_timeout, config.startup_timeout = GRACE, GRACE, 5.0
         self.task = asyncio.create_task(serve(self._counted, config, shutdown_trigger=self.ending.wait, mode="asgi"))
         waiting = asyncio.create_task(ready.wait())
@@ -176,9 +170,8 @@ class Threads:
             return  # else: gone again
         connection.setblocking(True)
         self.server.requests += 1
-        thread = threading.Thread(
-            target=self._handle, args=(connection,), name=f"{self.server.host}:{self.server.port}", daemon=True
-        )
+        name = f"{self.server.host}:{self.server.port}"
+        thread = threading.Thread(target=self._handle, args=(connection,), name=name, daemon=True)
         self.running[thread] = connection
         thread.start()
 
@@ -212,13 +205,9 @@ class Threads:
             self.again.cancel()
         self.loop.remove_reader(self.listener)
         self.listener.close()
-        for connection in list(
-            self.running.values()
-        ):  # who waits for a request reads the end of the stream; who answers one may finish
-            try:
+        for connection in list(self.running.values()):  # who waits for a request reads its end; who answers one may finish
+            with suppress(OSError):
                 socket.socket.shutdown(connection, socket.SHUT_RD)
-            except OSError:
-                pass
         end = self.loop.time() + GRACE
         while self.running and self.loop.time() < end:
             await asyncio.sleep(0.001)

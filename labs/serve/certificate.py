@@ -16,10 +16,14 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 from ipaddress import ip_address
 
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
 __all__ = ["KEYS", "Authority", "Certificate", "certificate"]
 
 KEYS = ("Ed25519", "P-256")
-
 VALID = timedelta(days=30)
 
 
@@ -48,8 +52,6 @@ class Authority:
         """
         if not names or not all(isinstance(name, str) and name for name in names):
             raise ValueError(f"expected one name or more, such as 'shop.test' or '10.0.0.2', got {names!r}")
-        from cryptography import x509
-
         key, alternatives = _new_key(self.key_kind), x509.SubjectAlternativeName([_general_name(name) for name in names])
         extensions = [*_basics(ca=False), (alternatives, False)]
         made = _sign(_subject(names[0]), key.public_key(), self._made.subject, self._key, extensions)
@@ -101,20 +103,14 @@ class Certificate:
 
 
 def _new_key(kind):
-    from cryptography.hazmat.primitives.asymmetric import ec, ed25519
-
     return ed25519.Ed25519PrivateKey.generate() if kind == "Ed25519" else ec.generate_private_key(ec.SECP256R1())
 
 
 def _subject(name):
-    from cryptography import x509
-
     return x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name[:64])])  # RFC 5280 §A.1: 64 characters at most
 
 
 def _general_name(name):
-    from cryptography import x509
-
     try:
         return x509.IPAddress(ip_address(name))
     except ValueError:
@@ -123,23 +119,15 @@ def _general_name(name):
 
 def _basics(ca):
     """What the key may do, as (extension, critical): RFC 5280 §4.2.1.3, §4.2.1.9.  Python 3.13 insists (VERIFY_X509_STRICT)."""
-    from cryptography import x509
-
-    may = dict.fromkeys(
-        ("digital_signature", "content_commitment", "key_encipherment", "data_encipherment", "key_agreement", "key_cert_sign")
-        + ("crl_sign", "encipher_only", "decipher_only"),
-        False,
-    )
-    may |= {"key_cert_sign": True, "crl_sign": True} if ca else {"digital_signature": True}
-    return [(x509.BasicConstraints(ca=ca, path_length=None), True), (x509.KeyUsage(**may), True)]
+    may = x509.KeyUsage(
+        digital_signature=not ca, key_cert_sign=ca, crl_sign=ca, content_commitment=False, key_encipherment=False,
+        data_encipherment=False, key_agreement=False, encipher_only=False, decipher_only=False,
+    )  # fmt: skip
+    return [(x509.BasicConstraints(ca=ca, path_length=None), True), (may, True)]
 
 
 def _sign(subject, public_key, issuer, signer, extensions):
     """A certificate.  Its serial number has a fixed length, because lengths on the wire should not differ from run to run."""
-    from cryptography import x509
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-    from cryptography.hazmat.primitives.hashes import SHA256
-
     now = datetime.now(timezone.utc)
     serial = int.from_bytes(b"\x40" + os.urandom(15), "big")
     made = x509.CertificateBuilder().subject_name(subject).issuer_name(issuer).public_key(public_key).serial_number(serial)
@@ -148,18 +136,14 @@ def _sign(subject, public_key, issuer, signer, extensions):
     by = x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key())
     for extension, critical in [*extensions, (known, False), (by, False)]:
         made = made.add_extension(extension, critical)
-    return made.sign(signer, None if isinstance(signer, Ed25519PrivateKey) else SHA256())  # Ed25519 brings its own hash
+    return made.sign(signer, None if isinstance(signer, ed25519.Ed25519PrivateKey) else SHA256())  # Ed25519 brings its own hash
 
 
 def _pem(made):
-    from cryptography.hazmat.primitives.serialization import Encoding
-
     return made.public_bytes(Encoding.PEM).decode()
 
 
 def _key_pem(key):
-    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 

@@ -101,17 +101,10 @@ def _as_httpx():
     try:
         yield
     except Exception as error:
-        same = next(
-            (
-                getattr(httpx, kind.__name__)
-                for kind in type(error).__mro__
-                if kind.__module__.startswith("httpcore") and hasattr(httpx, kind.__name__)
-            ),
-            None,
-        )
-        if same is None:
-            raise
-        raise same(str(error)) from error
+        for kind in type(error).__mro__:
+            if kind.__module__.startswith("httpcore") and hasattr(httpx, kind.__name__):
+                raise getattr(httpx, kind.__name__)(str(error)) from error
+        raise
 
 
 class _Backend(httpcore.NetworkBackend):
@@ -128,9 +121,7 @@ class _Backend(httpcore.NetworkBackend):
         except TimeoutError as error:
             raise httpcore.ConnectTimeout(str(error)) from error
         except (OSError, ValueError) as error:  # ValueError: no such name
-            raise httpcore.ConnectError(
-                error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-            ) from error
+            raise httpcore.ConnectError(getattr(error, "strerror", None) or str(error)) from error
         made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # as httpcore does
         for option in socket_options or ():
             made.setsockopt(*option)
@@ -171,10 +162,8 @@ class _Stream(httpcore.NetworkStream):
         except TimeoutError as error:
             raise late(f"{peer} {says} {timeout:g} s") from error
         except ssl.SSLCertVerificationError as error:
-            raise failed(
-                f"{error.verify_message}: the certificate of {peer} is not to be trusted; "
-                "did http(verify=…) get it, or the authority that signed it?"
-            ) from error
+            why = f"{error.verify_message}: the certificate of {peer} is not to be trusted"
+            raise failed(f"{why}; did http(verify=…) get it, or the authority that signed it?") from error
         except OSError as error:
             raise failed(f"{error.strerror or error} ({peer})") from error
 
@@ -182,10 +171,8 @@ class _Stream(httpcore.NetworkStream):
         self._sock.close()
 
     def get_extra_info(self, info: str) -> Any:
-        if info == "ssl_object":
-            return (
-                self._sock if isinstance(self._sock, ssl.SSLSocket) else None
-            )  # it has the methods that matter: version(), cipher() …
+        if info == "ssl_object":  # a wrapped socket has the methods that matter: version(), cipher() …
+            return self._sock if isinstance(self._sock, ssl.SSLSocket) else None
         if info == "socket":
             return self._sock
         if info == "client_addr":

@@ -24,6 +24,8 @@ RETRY = 20_000_000  # ns until a connection that failed is tried again
 LOOK = 5_000_000  # ns between two looks at what is late, and the longest wait
 NAMES = {errno.ECONNREFUSED: "refused", errno.ECONNRESET: "reset", errno.EPIPE: "reset", errno.ETIMEDOUT: "timeout"}
 CONNECTING = -1
+MOST_WORKERS, NAME = 1000, 100  # names of workers that are told apart, bytes of each: a million answers stay under 64 MB as text
+OTHERS = "others"  # who answered beyond those
 SIZE = 4096  # bytes read at once: most answers are smaller, and what is larger takes time in any case
 
 
@@ -40,12 +42,8 @@ class Connection:
         self.index, self.fd, self.buffer, self.due, self.sent, self.retry = index, -1, b"", 0, 0, 0
 
     def open(self, sock: socket.socket) -> None:
-        self.sock, self.fd, self.recv, self.send = (
-            sock,
-            sock.fileno(),
-            sock.recv,
-            sock.send,
-        )  # bound once: they run at every answer
+        self.sock, self.fd = sock, sock.fileno()
+        self.recv, self.send = sock.recv, sock.send  # bound once: they run at every answer
 
 
 class Generator:
@@ -158,17 +156,7 @@ class Generator:
         kind = self.known.get(data)
         if kind is None or not connection.sent or connection.buffer:
             return self.piece(connection, data)
-        time = now()  # nearly always: a whole answer that came before, so the way to the next request is short
-        self.done.append((connection.due, time, connection.index, kind))
-        if self.rate or time >= self.end or self.begun >= self.most:
-            connection.sent = 0
-            return self.idle.append(connection)
-        self.begun += 1
-        connection.due = connection.sent = time
-        try:
-            connection.send(self.request)
-        except OSError as error:
-            self.fail(connection, name_of(error.errno))
+        self.answered(connection, kind, True)  # nearly always: a whole answer that came before
 
     def connected(self, connection: Connection) -> None:
         if code := connection.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
@@ -194,8 +182,8 @@ class Generator:
         if status < 200:  # 100 Continue and the like: the answer comes after
             connection.buffer = connection.buffer[length:]
             return self.piece(connection, data) if connection.buffer else None
-        kind = (status, (field(head, self.worker_field) or b"").decode("latin-1") if self.worker_field else "")
-        if stays_open and length == len(data) < 4096:
+        kind = (status, (field(head, self.worker_field) or b"")[:NAME].decode("latin-1") if self.worker_field else "")
+        if stays_open and length == len(data) < SIZE:
             if len(self.known) > 64:
                 self.known.clear()
             self.known[data] = kind
@@ -236,17 +224,19 @@ class Generator:
         unanswered = len(self.waiting) + sum(connection.sent > 0 for connection in self.connections)
         if self.rate and unanswered:  # they were due, so they count: to leave them out would flatter the server
             self.errors["unanswered"] = unanswered
-        workers = list(dict.fromkeys(worker for _, _, _, (_, worker) in self.done)) if self.worker_field else []
-        number, statuses = {worker: index for index, worker in enumerate(workers)}, Counter(kind[0] for *_, kind in self.done)
+        workers = list(dict.fromkeys(worker for *_, (_, worker) in self.done)) if self.worker_field else []
+        if len(workers) > MOST_WORKERS:
+            workers[MOST_WORKERS - 1 :] = [OTHERS]
+        number, last = {worker: index for index, worker in enumerate(workers)}, len(workers) - 1
         return {
             "seconds": ((min(time, self.end) if self.rate else time) - self.begin) / 1e9,
             "starts": [(due - self.begin) // 1000 for due, _, _, _ in self.done],
             "latencies": [(answered - due) // 1000 for due, answered, _, _ in self.done],
             "connection_of": [index for _, _, index, _ in self.done],
-            "worker_of": [number[worker] for _, _, _, (_, worker) in self.done] if workers else [],
+            "worker_of": [number.get(worker, last) for *_, (_, worker) in self.done] if workers else [],
             "workers": workers,
             "errors": self.errors,
-            "statuses": list(statuses.items()),
+            "statuses": list(Counter(status for *_, (status, _) in self.done).items()),
         }
 
 

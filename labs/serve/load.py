@@ -5,10 +5,12 @@ load comes from a process of its own inside the host (labs.serve.generator).  Ch
 """
 
 import json
+import math
 import re
 import sys
 import zlib
 from array import array
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Load", "load"]
 
 ROOT = str(Path(__file__).resolve().parents[2])
+CODES = {"starts": "Q", "latencies": "Q", "connection_of": "H", "worker_of": "H"}  # name → kind of array
 BOOT = "import sys; sys.path.append(sys.argv[1]); from labs.serve.generator import main; main(sys.argv[2])"
 
 
@@ -39,9 +42,8 @@ def load(
         if not isinstance(value, int) or not least <= value <= most:
             raise ValueError(f"expected {name} from {least} to {most}, got {value!r}")
     if not 0 < seconds <= 600 or not 0 < timeout <= 60 or (rate is not None and not 0 < rate <= 1_000_000):
-        raise ValueError(
-            f"expected seconds in (0, 600], timeout in (0, 60] and rate in (0, 1000000], got {seconds}, {timeout} and {rate}"
-        )
+        bounds = "seconds in (0, 600], timeout in (0, 60] and rate in (0, 1000000]"
+        raise ValueError(f"expected {bounds}, got {seconds}, {timeout} and {rate}")
     name, port, path = found[1].strip("[]"), int(found[2] or 80), found[3] or "/"
     lines = {"Host": found[1] + (f":{port}" if port != 80 else ""), **(headers or {})}
     plan = {
@@ -129,7 +131,7 @@ class Load:
         if not self._latencies:
             raise ValueError(f"no request was answered, so there is no latency; {self!r}")
         ranked = sorted(self._latencies)
-        return ranked[max(0, -(-len(ranked) * percent // 100).__trunc__() - 1)] / 1e6
+        return ranked[math.ceil(len(ranked) * percent / 100) - 1] / 1e6
 
     @property
     def p50(self) -> float:
@@ -146,18 +148,14 @@ class Load:
     @property
     def per_connection(self) -> list[int]:
         """Answered requests of each connection: a list."""
-        counts = [0] * self.connections
-        for index in self._connection_of:
-            counts[index] += 1
-        return counts
+        counts = Counter(self._connection_of)
+        return [counts[index] for index in range(self.connections)]
 
     @property
     def per_worker(self) -> dict[str, int]:
         """Answered requests of each worker: {name: count}, in the order in which they first answered."""
-        counts = dict.fromkeys(self.workers, 0)
-        for index in self._worker_of:
-            counts[self.workers[index]] += 1
-        return counts
+        counts = Counter(self._worker_of)
+        return {worker: counts[index] for index, worker in enumerate(self.workers)}
 
     def __repr__(self) -> str:
         why = f" ({', '.join(f'{count} {what}' for what, count in self.why.items())})" if self.why else ""
@@ -172,15 +170,10 @@ class Load:
 
     def to_record(self) -> dict:
         """As plain values, exactly: the recording of a chapter keeps it."""
-        packed = {
-            name: zlib.compress(getattr(self, f"_{name}").tobytes())
-            for name in ("starts", "latencies", "connection_of", "worker_of")
-        }
+        packed = {name: zlib.compress(getattr(self, f"_{name}").tobytes()) for name in CODES}
         plain = {name: getattr(self, name) for name in ("seconds", "rate", "connections", "workers", "statuses")}
         return {**packed, **plain, "errors": self.why}
 
     @classmethod
     def from_record(cls, record: dict) -> "Load":
-        codes = {"starts": "Q", "latencies": "Q", "connection_of": "H", "worker_of": "H"}
-        arrays = {name: array(code, zlib.decompress(record[name])) for name, code in codes.items()}
-        return cls(**{**record, **arrays})
+        return cls(**{**record, **{name: array(code, zlib.decompress(record[name])) for name, code in CODES.items()}})

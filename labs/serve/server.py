@@ -15,6 +15,7 @@ import ssl
 import time
 import traceback
 import weakref
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from labs.errors import LabError
@@ -34,14 +35,9 @@ _servers: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()  # lab process
 
 
 def start_server(
-    app: Any,
-    on: "Host",
-    port: int = 80,
-    tls: "Certificate | ssl.SSLContext | None" = None,
-    backlog: int = 128,
-    http2: bool | None = None,
-    address: str = "0.0.0.0",
-) -> "Server":
+    app: Any, on: "Host", port: int = 80, tls: "Certificate | ssl.SSLContext | None" = None, backlog: int = 128,
+    http2: bool | None = None, address: str = "0.0.0.0",
+) -> "Server":  # fmt: skip
     """Serve `app` on a port of the host `on`: a Server, which is ready when this returns.
 
     A server that this function started on the same host and port is closed first, so a cell can be run again.  tls: a
@@ -85,7 +81,7 @@ class Listener(socket.socket):
         super().__init__(fileno=listening.detach())
         self.accepted, self._room = set(), 64
 
-    def accept(self):
+    def accept(self) -> tuple[socket.socket, Any]:
         connection, address = super().accept()
         if len(self.accepted) >= self._room:
             self.accepted = self.open()
@@ -100,10 +96,8 @@ class Listener(socket.socket):
     def cut(self) -> None:
         """End every connection: its peer hears FIN, its owner reads the end of the stream."""
         for connection in self.open():
-            try:
+            with suppress(OSError):  # ended already
                 socket.socket.shutdown(connection, socket.SHUT_RDWR)
-            except OSError:
-                pass  # ended already
 
 
 class Server:
@@ -151,11 +145,10 @@ class Server:
         try:
             self._background.call(self._runner.start(self._listener, self._context, backlog), START_WITHIN)
         except TimeoutError:
-            raise LabError(
-                f"the server on {self.host}:{self.port} was not ready within {START_WITHIN:g} s; does its start-up wait?"
-            ) from None
+            late = f"was not ready within {START_WITHIN:g} s; does its start-up wait?"
+            raise LabError(f"the server on {self.host}:{self.port} {late}") from None
 
-    def close(self):
+    def close(self) -> None:
         """Stop listening, give requests in progress 0.2 s, and end all connections.  At most 1 s; doing it twice is fine."""
         if self.closed:
             return
@@ -172,9 +165,8 @@ class Server:
             if self._listener is not None:
                 self._background.call(self._stop(), CLOSE_WITHIN * 0.8)
         except TimeoutError:
-            self.log.append(
-                "the server did not end in time: a handler blocks the event loop, or does not let itself be cancelled"
-            )
+            why = "a handler blocks the event loop, or does not let itself be cancelled"
+            self.log.append(f"the server did not end in time: {why}")
         finally:
             if self._listener is not None:
                 self._abandon()
@@ -182,9 +174,8 @@ class Server:
 
     async def _stop(self):
         try:
-            await asyncio.wait_for(self._runner.stop(), 2.5 * GRACE)
-        except (asyncio.TimeoutError, TimeoutError):
-            pass  # its connections are cut below
+            with suppress(TimeoutError):  # its connections are cut below
+                await asyncio.wait_for(self._runner.stop(), 2.5 * GRACE)
         except Exception as error:
             self.log.add("while closing", error)
         self._listener.close()
@@ -198,13 +189,11 @@ class Server:
 
     def _abandon(self):
         """What can be ended without the loop."""
-        try:
+        with suppress(OSError):  # closed
             self._listener.shutdown(socket.SHUT_RDWR)  # it listens no more, even while the loop still holds it
-        except OSError:
-            pass  # closed
         self._listener.cut()
 
-    def forget(self):
+    def forget(self) -> None:
         """In a forked child: close its copies of our sockets, and touch nothing else."""
         self.closed = True
         for one in [self._listener, *self._listener.open()] if self._listener is not None else ():

@@ -42,10 +42,8 @@ def workers(
     """
     module, colon, name = function.rpartition(":") if isinstance(function, str) else ("", "", "")
     if bool(colon) == (code is not None) or not re.fullmatch(r"[A-Za-z_]\w*", name):
-        raise ValueError(
-            'expected a function that a new process can import, such as "worker.py:serve" or "package.module:serve", '
-            f'or with code=… just its name, "serve"; got {function!r}'
-        )
+        such = 'such as "worker.py:serve" or "package.module:serve", or with code=… just its name, "serve"'
+        raise ValueError(f"expected a function that a new process can import, {such}; got {function!r}")
     if code is not None and (not isinstance(code, str) or len(code.encode()) > MOST_CODE):
         raise ValueError(f"expected code to be Python source text of at most {MOST_CODE:,} bytes, got {type(code).__name__}")
     if module.endswith(".py") and not os.path.isfile(module):
@@ -61,16 +59,8 @@ def workers(
         for index in range(count):
             if how == "reuseport":  # all from here, so that the first one's port 0 is the others' port, too
                 listening.append(_reuseport(on, listening[0].getsockname()[1] if listening else port, backlog))
-            group.append(
-                Worker(
-                    on,
-                    f"worker {index + 1}",
-                    os.path.abspath(module) if module.endswith(".py") else module,
-                    name,
-                    listening[index],
-                    code or "",
-                )
-            )
+            where = os.path.abspath(module) if module.endswith(".py") else module
+            group.append(Worker(on, f"worker {index + 1}", where, name, listening[index], code or ""))
         group.port = listening[0].getsockname()[1]
         deadline = time.monotonic() + START_WITHIN
         for worker in group:
@@ -127,10 +117,7 @@ class Worker:
     @property
     def alive(self) -> bool:
         try:
-            self._program.wait(0)
-            return False
-        except TimeoutError:
-            return True
+            return self._program.running
         except LabError:  # its network is closed, and took it along
             return False
 

@@ -6,16 +6,13 @@ at any time.
 """
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from labs.tables import columns, count, number
 
 from . import escape, palette
-from .draw import WIDTH, Sheet
+from .draw import WIDTH, Figure, Sheet
 from .view import View
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 __all__ = ["Bars"]
 
@@ -85,7 +82,7 @@ class Bars(View):
         told = [f"{group}{': ' * bool(group)}{', '.join(row['name'] for row in mine)}" for group, mine in self.groups.items()]
         return self.page(told or [self.empty])
 
-    def figure(self) -> "Figure":
+    def figure(self) -> Figure:
         """The bars lie, so that their names can be read; all groups share one scale."""
         top = 54 if self.title else 22
         high = sum((HEAD if group else 8) + ROW * len(mine) for group, mine in self.groups.items())

@@ -6,17 +6,14 @@ A mean or a percentile hides what a cloud of dots shows.  Each series has a pane
 
 from collections.abc import Iterable
 from math import isfinite
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from labs.tables import count
 
 from . import escape, palette
 from .axis import numbers
-from .draw import WIDTH, Sheet
+from .draw import WIDTH, Figure, Sheet
 from .view import View
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 __all__ = ["Dots"]
 
@@ -64,7 +61,7 @@ class Dots(View):
         """The names of the series."""
         return self.page([one["name"] for one in self.series] or [self.empty])
 
-    def figure(self) -> "Figure":
+    def figure(self) -> Figure:
         """A panel for each series, one above the other."""
         top = 76 if self.title else 46
         high = len(self.series) * (PANEL + GAP) - GAP

@@ -18,8 +18,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from matplotlib.font_manager import FontProperties
+else:
+    Figure = "matplotlib.figure.Figure"  # as an annotation: matplotlib is loaded when the first picture is drawn
 
-__all__ = ["DPI", "Sheet", "WIDTH", "known", "measure", "plotting"]
+__all__ = ["DPI", "Figure", "Sheet", "WIDTH", "known", "measure", "plotting"]
 
 WIDTH = 1100  # pixels: fits a notebook's output area without being scaled to illegible
 DPI = 100  # so 9 pt are 12.5 pixels
@@ -57,7 +59,7 @@ def measure(words: str, size: float = 10, bold: bool = False, mono: bool = False
     return _measure(known(words, mono), size, bold, mono)
 
 
-def _figure(width: float, height: float) -> "Figure":
+def _figure(width: float, height: float) -> Figure:
     figure = plotting().figure.Figure(figsize=(width / DPI, height / DPI), dpi=DPI, facecolor=palette.PAPER)
     plotting().backends.backend_agg.FigureCanvasAgg(figure)  # the figure keeps it, and saves itself with it
     return figure
@@ -77,7 +79,7 @@ class Sheet:
         if origin:
             self.text(width - 12, height - 8, escape.plain(origin, 60), 9, palette.SOFT, "right", "bottom")
 
-    def nothing(self, words: str) -> "Figure":
+    def nothing(self, words: str) -> Figure:
         """The figure of a view that has nothing to show, and says so."""
         self.text(self.width / 2, self.height / 2 + 12, words, 11, palette.SOFT, "center")
         return self.figure

@@ -9,13 +9,11 @@ from labs.captures.frame import Frame
 from labs.decode import protocols  # noqa: F401  (makes them known)
 from labs.decode.headers import Headers
 from labs.decode.protocol import PROTOCOLS, carried
-from labs.decode.tcp_words import FLAG_NAMES
+from labs.decode.tcp_words import FLAG_NAMES, Side
 
 from . import escape
 
 __all__ = ["Row", "describe", "difference"]
-
-_HALF, _FULL = 1 << 31, 1 << 32
 
 
 class Row:
@@ -55,7 +53,7 @@ class Row:
         return told
 
 
-def describe(frames: Iterable[Headers], window: bool = False, sides: dict | None = None) -> list[Row]:
+def describe(frames: Iterable[Frame], window: bool = False, sides: dict | None = None) -> list[Row]:
     """A `Row` for each frame.  window=True adds TCP's receive window, in bytes where the scale is known (RFC 7323 §2.2).
 
     `sides` is a dict that carries what is known of the connections from one call to the next.
@@ -68,7 +66,7 @@ def describe(frames: Iterable[Headers], window: bool = False, sides: dict | None
         if protocol.by_port and frame.payload_length:
             end = frame.payload_at + frame.payload_length
             upper = carried(frame.raw, frame.payload_at, end, (frame.sport, frame.dport), by_port=True)
-            if upper and upper.words:
+            if upper:
                 protocol, row.protocol = upper, upper.label or upper.name
         row.say(*protocol.words(frame, sides, window))
         if protocol.layer > 4:
@@ -90,7 +88,7 @@ def difference(frame: Headers, raw: bytes) -> str:
     for name in ("seq", "ack"):
         value, old = getattr(after, name), getattr(frame, name)
         if value is not None and old is not None and value != old:
-            told.append(f"{name} {(value - old + _HALF) % _FULL - _HALF:+d}")
+            told.append(f"{name} {Side(old, old).relative(value):+d}")
     if len(raw) != len(frame.raw):
         told.append(f"{len(frame.raw)} → {len(raw)} bytes")
     elif after.payload != frame.payload and not told:

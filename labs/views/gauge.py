@@ -8,18 +8,15 @@ import time
 from collections.abc import Callable
 from itertools import groupby
 from math import isfinite
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from labs.tables import columns
 
 from . import escape, palette
 from .axis import numbers, time_in
-from .draw import WIDTH, Sheet
+from .draw import WIDTH, Figure, Sheet
 from .view import Noted
 from .watch import Watch
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 __all__ = ["Gauge"]
 
@@ -117,7 +114,7 @@ class Gauge(Noted):
         rows = [[what, *(found.get((what, name), "") for name in self.names)] for what in self.steps]
         return self.page(columns([["", *map("".join, limits.items())], *rows]))
 
-    def figure(self) -> "Figure":
+    def figure(self) -> Figure:
         """A step line for each value, a dashed one for each capacity."""
         top = 62 if self.title else 30
         floor, right, steps = top + HEIGHT, WIDTH - RIGHT, self.steps

@@ -9,12 +9,10 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from . import escape, palette
-from .draw import Sheet
+from .draw import Figure, Sheet
 from .view import View, count
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from .tls_connection import Session
 
 __all__ = ["Flights"]
@@ -53,16 +51,11 @@ class Flights(View):
         spans = [_span(session) for session in self.sessions]
         longest = max(end - begin for begin, end in spans) or 1
         height = 540  # of 160 ms, a pair of handshakes over a round trip of 40: slopes steep enough for three lines of words
-        sheet = Sheet(TOP + height + BOTTOM, origin=escape.plain(self.origin or "", 60))
+        sheet = Sheet(TOP + height + BOTTOM, origin=self.origin)
         width = (sheet.width - GAP * (len(self.sessions) - 1)) / len(self.sessions)
         for at, (session, (begin, _)) in enumerate(zip(self.sessions, spans)):
-            _ladder(
-                sheet,
-                session,
-                at * (width + GAP),
-                width,
-                lambda time, begin=begin: TOP + 14 + (time - begin) / longest * (height - 14),
-            )
+            down = lambda time, begin=begin: TOP + 14 + (time - begin) / longest * (height - 14)
+            _ladder(sheet, session, at * (width + GAP), width, down)
         return sheet.figure
 
 
@@ -79,8 +72,8 @@ def trips(session: Session) -> int:
 def flights(session: Session) -> list[list]:
     """[sender, what it says, sent, arrived] of each flight, up to the first application data of the server."""
     out = []
-    for sender, group in groupby(session, lambda r: r.sender):
-        group = list(group)
+    for sender, records in groupby(session, lambda r: r.sender):
+        group = list(records)
         words = dict.fromkeys(r.what or ("closed" if r.encrypted else "?") for r in group)
         out.append([sender, ", ".join(words), group[0].time, group[-1].arrived])
         if sender == session.server and "application data" in words:
@@ -100,14 +93,8 @@ def _span(session):
 def _ladder(sheet, session, left, width, y):
     posts = {session.client: left + MARGIN, session.server: left + width - MARGIN}
     said, (begin, end) = flights(session), _span(session)
-    sheet.text(
-        left + width / 2,
-        22,
-        f"{_name(session)}, {count(trips(session), 'round trip')} before the request",
-        12,
-        align="center",
-        bold=True,
-    )
+    title = f"{_name(session)}, {count(trips(session), 'round trip')} before the request"
+    sheet.text(left + width / 2, 22, title, 12, align="center", bold=True)
     for host, x in posts.items():
         sheet.pill(x, 50, escape.plain(host, 20), session.colour(host), 10, height=22)
         sheet.line((x, x), (66, y(end) + 8), palette.FAINT, 2)
@@ -123,15 +110,8 @@ def _ladder(sheet, session, left, width, y):
         middle = (y(sent) + y(arrived)) / 2
         for row, line in enumerate(lines):
             ground = palette.LAYER[7] if line == "application data" else palette.PAPER
-            sheet.text(
-                left + width / 2,
-                middle + 4 + (row - (len(lines) - 1) / 2) * 15,
-                line,
-                9,
-                align="center",
-                ground=ground,
-                colour=palette.SOFT if quiet else palette.INK,
-            )
+            ink, height = palette.SOFT if quiet else palette.INK, middle + 4 + (row - (len(lines) - 1) / 2) * 15
+            sheet.text(left + width / 2, height, line, 9, ink, "center", ground=ground)
     for time in range(0, 1000, 20):
         if begin + time * 1e6 <= end + 1e6:
             sheet.text(left + 6, y(begin + time * 1e6) + 4, f"{time}", 9, palette.SOFT)

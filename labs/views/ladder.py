@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
 
 from labs.captures.frame import Frame
 from labs.decode.reading import EPHEMERAL
 from labs.tables import columns
 
 from . import escape
+from .draw import Figure
 from .frame_words import Row, describe
 from .ladder_sentence import tell, tell_messages
 from .names import Names
 from .view import View, count
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 __all__ = ["Ladder", "one_line"]
 
@@ -33,14 +30,9 @@ class Ladder(View):
     """
 
     def __init__(
-        self,
-        cap: Iterable[Frame],
-        title: str | None = None,
-        limit: int | None = 40,
-        window: bool = False,
-        times: bool = True,
-        say: Callable[[Frame], tuple[str, str] | None] | None = None,
-    ):
+        self, cap: Iterable[Frame], title: str | None = None, limit: int | None = 40, window: bool = False,
+        times: bool = True, say: Callable[[Frame], tuple[str, str] | None] | None = None,
+    ):  # fmt: skip
         if limit is not None and limit < 2:
             raise ValueError(f"limit has to be 2 or more rows, or None for all; it is {limit!r}")
         self.rows = describe(list(cap), window)
@@ -48,8 +40,8 @@ class Ladder(View):
             self.rows = [row for row in self.rows if _reworded(row, say(row.frame))]
         self.frames, self._messages = [row.frame for row in self.rows], say is not None
         self.hosts = tuple(getattr(cap, "hosts", ()) or dict.fromkeys(frame.sender for frame in self.frames))
-        self.title, self.limit, self.times = title and escape.plain(title, 120), limit, times
-        self.origin, self.missed = getattr(cap, "origin", ""), getattr(cap, "missed", 0)
+        super().__init__(title, getattr(cap, "origin", ""))
+        self.limit, self.times, self.missed = limit, times, getattr(cap, "missed", 0)
         self.names = Names(cap)
         self._ends = [(self.names.source(frame), self.names.target(frame)) for frame in self.frames]
         self._hops = len({frame.wire for frame in self.frames}) > 1
@@ -81,14 +73,11 @@ class Ladder(View):
     @property
     def text(self) -> str:
         """One line a frame: number, the hop if there are several wires, who to whom, protocol, label, [what stands out]."""
-        heading = [self.title, ""] if self.title else []
         if not self.rows:
-            return "\n".join([*heading, "No frames were captured."])
+            return self.page(["No frames were captured."])
         shown = self.shown(self.limit)
         lines = []
-        for at in shown:
-            if at is None:
-                continue
+        for at in (at for at in shown if at is not None):
             row = self.rows[at]
             told = self.told(row)
             words = row.label + (f"  [{'; '.join(told)}]" if told else "")
@@ -97,8 +86,8 @@ class Ladder(View):
         out = columns(lines, ">", ["  ", *["   "] * self._hops, " → ", "  ", "  "])
         if None in shown:
             number = max(len(line[0]) for line in lines)
-            out.insert(shown.index(None), f"{'…':>{number}}  {count(len(self.rows) - self.limit, self.unit)} not shown …")
-        return "\n".join([*heading, *out])
+            out.insert(shown.index(None), f"{'…':>{number}}  {count(len(self.rows) - len(shown) + 1, self.unit)} not shown …")
+        return self.page(out)
 
     def figure(self) -> Figure:
         """The ladder as a matplotlib Figure."""

@@ -1,18 +1,13 @@
 """How a ladder is drawn: lanes, arrows, labels, and what stands out in the right margin."""
 
-from collections.abc import Sequence
-
-from matplotlib.figure import Figure
-
 from labs.decode.protocol import known
 from labs.tables import count, duration
 
 from . import escape, palette
-from .draw import WIDTH, Sheet
-from .frame_words import Row
+from .draw import WIDTH, Figure, Sheet
 from .ladder import Ladder
 
-__all__ = ["arrow_row", "draw"]
+__all__ = ["draw"]
 
 ROWS_DRAWN = 120  # a picture is never longer than this, however long the text may be
 ROW, BOTTOM = 36, 40  # pixels
@@ -29,9 +24,9 @@ def draw(ladder: Ladder) -> Figure:
     long = len(shown) > 18
     height = top + max(len(shown), 2) * ROW + BOTTOM + (30 if long else 0)
     floor = height - BOTTOM
-    sheet = Sheet(height, origin=escape.plain(ladder.origin or "", 60))
+    sheet = Sheet(height, origin=ladder.origin)
     told = any(ladder.told(row) for row in ladder.rows)
-    lanes = lanes_of(ladder.hosts, LEFT, WIDTH - (BARE if len(ladder.hosts) > 3 and not told else RIGHT))
+    lanes = _lanes(ladder.hosts, LEFT, WIDTH - (BARE if len(ladder.hosts) > 3 and not told else RIGHT))
     if ladder.title:
         sheet.text(16, 28, ladder.title, 12, bold=True)
     _heads(sheet, ladder, lanes, top - 26)
@@ -46,20 +41,14 @@ def draw(ladder: Ladder) -> Figure:
         if at is None:
             gap, noun = len(ladder.rows) - (len(shown) - 1), ladder.unit
             sheet.box(0, y - 22, WIDTH, ROW - 6, fill=palette.QUIET, order=1.5)
-            sheet.text(
-                sum(lanes.values()) / max(len(lanes), 1),
-                y - 3,
-                f"… {count(gap, noun)} not shown …",
-                10,
-                palette.SOFT,
-                "center",
-            )
+            middle = sum(lanes.values()) / max(len(lanes), 1)
+            sheet.text(middle, y - 3, f"… {count(gap, noun)} not shown …", 10, palette.SOFT, "center")
         else:
             _row(sheet, ladder, at, lanes, y)
     return sheet.figure
 
 
-def lanes_of(hosts: Sequence[str], left: float, right: float) -> dict[str, float]:
+def _lanes(hosts, left, right):
     """{host: x}, from left to right."""
     step = (right - left) / max(len(hosts) - 1, 1)
     return {host: left + index * step for index, host in enumerate(hosts)}
@@ -88,7 +77,7 @@ def _row(sheet, ladder, at, lanes, y):
     sheet.text(172, y - 3, row.protocol, 9, palette.ink_on(colour), "center")
     _ports(sheet, ladder, frame, lanes, y)
     aim = lanes.get(ladder.names.host(frame.dst) if frame.dst else None)
-    beside = arrow_row(sheet, row, lanes, y, aim)
+    beside = _arrows(sheet, row, lanes, y, aim)
     left = [words for words in ladder.told(row) if not (beside and words in row.fate())]
     if left:
         x = WIDTH - RIGHT + 64
@@ -113,7 +102,7 @@ def _ports(sheet, ladder, frame, lanes, y):
         sheet.text(x + (-8 if left else 8), y + 4, words, 9, palette.SOFT, "right" if left else "left", mono=True, order=6)
 
 
-def arrow_row(sheet: Sheet, row: Row, lanes: dict[str, float], y: float, aim: float | None = None) -> bool:
+def _arrows(sheet, row, lanes, y, aim=None):
     """Draw the frame's arrows and label at height `y`.  Returns True if its fate could be written beside the arrow's end."""
     frame = row.frame
     index = list(lanes).index(frame.sender) if frame.sender in lanes else None
@@ -131,15 +120,8 @@ def arrow_row(sheet: Sheet, row: Row, lanes: dict[str, float], y: float, aim: fl
             continue
         copies = ends.count(head)
         low = y + 6 * copies
-        sheet.arrow(
-            tail,
-            low,
-            head,
-            low + (7 if arrival.time - frame.time > VISIBLE else 0),
-            colour,
-            width,
-            dash=(4, 2) if copies else None,
-        )
+        falls = 7 if arrival.time - frame.time > VISIBLE else 0
+        sheet.arrow(tail, low, head, low + falls, colour, width, dash=(4, 2) if copies else None)
         ends.append(head)
     beside = False
     if not frame.arrivals:
@@ -173,16 +155,8 @@ def _stopped(sheet, row, tail, aim, y, colour, width):
     words = row.fate()[0]
     if sheet.measure(words, 9) > abs(aim - end) - 24:
         return False
-    sheet.text(
-        end + side * 14,
-        y + 4,
-        words,
-        9,
-        palette.ALARM if lost else palette.SOFT,
-        "left" if side > 0 else "right",
-        ground=WARM,
-        order=7,
-    )
+    ink, align = palette.ALARM if lost else palette.SOFT, "left" if side > 0 else "right"
+    sheet.text(end + side * 14, y + 4, words, 9, ink, align, ground=WARM, order=7)
     return True
 
 

@@ -119,12 +119,8 @@ def _many(connections):
     segments, size = sum(c.segments for c in connections), sum(c.bytes for c in connections)
     if segments:
         parts.append(f"{count(segments, 'data segment')} ({count(size, 'byte')})")
-    for number, noun in (
-        (sum(c.again for c in connections), "retransmission"),
-        (sum(c.zero for c in connections), "zero window"),
-    ):
-        if number:
-            parts.append(count(number, noun))
+    again, zero = sum(c.again for c in connections), sum(c.zero for c in connections)
+    parts += [count(again, "retransmission")] * bool(again) + [count(zero, "zero window")] * bool(zero)
     closed = sum(c.reset is None and len(c.ended) > 1 for c in connections)
     reset = sum(c.reset is not None for c in connections)
     ends = [f"{closed:,} closed by both sides"] * bool(closed) + [f"{reset:,} reset"] * bool(reset)
@@ -138,12 +134,6 @@ def _frames(rows, hosts):
     if len(seen) < 2:
         seen |= set(hosts)
     among = [escape.plain(host, 40) for host in hosts if host in seen]
-    place = (
-        f" between {among[0]} and {among[1]}"
-        if len(among) == 2
-        else f" among {', '.join(among[:-1])} and {among[-1]}"
-        if among[2:]
-        else ""
-    )
+    place = f" {'among' if among[2:] else 'between'} {_series(among)}" if among[1:] else ""
     fate = f"{lost:,} lost" if lost else "none lost"
     return f"{count(len(rows), 'frame')}{place}, {fate}" + (f", {held:,} still on the wire" if held else "")

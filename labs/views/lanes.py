@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Self
 from labs.tables import columns, count
 
 from . import escape
+from .draw import Figure
 from .frame_words import describe
 from .names import Names
 from .trace_calls import follow
@@ -22,8 +23,6 @@ from .view import Noted
 from .watch import Watch
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from labs.captures.frame import Frame
 
 __all__ = ["Lanes"]
@@ -205,7 +204,7 @@ class Lanes(Noted):
         ]
         return self.page(columns([["", *self.tracks], *rows], ">"))
 
-    def figure(self) -> "Figure":
+    def figure(self) -> Figure:
         """The tracks as a matplotlib Figure."""
         from .lanes_figure import draw
 

@@ -10,11 +10,9 @@ from typing import TYPE_CHECKING
 
 from . import palette
 from .axis import Axis
-from .draw import WIDTH, Sheet
+from .draw import WIDTH, Figure, Sheet
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from .lanes import Lanes
 
 __all__ = ["draw"]
@@ -27,7 +25,7 @@ MOST_ROWS = 12
 Track = tuple[float, Callable[[Sheet, float], None]]
 
 
-def draw(lanes: "Lanes") -> "Figure":
+def draw(lanes: "Lanes") -> Figure:
     """The figure of `Lanes`."""
     events = lanes.changes()
     top = 54 if lanes.title else 20

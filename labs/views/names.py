@@ -23,7 +23,7 @@ class Names:
 
     def host(self, address: str | None) -> str:
         """The host that has this MAC or IP address; the address itself if no host is known to have it."""
-        return self._hosts.get(address) or (address or "?")
+        return self._hosts.get(address or "") or address or "?"
 
     def knows(self, address: str | None) -> bool:
         """True if a host is known to have this address."""
@@ -40,7 +40,7 @@ class Names:
         key = address, port, protocol
         known = self._endpoints.get(key)
         if known is None:
-            host, shown = self.host(address), port
+            host, shown = self.host(address), str(port)
             if port in EPHEMERAL:
                 used = self._used[host] = self._used.get(host, -1) + 1
                 shown = letters(used)

@@ -5,18 +5,16 @@ of their sockets.  States keeps what was seen as plain data, so a run can be kep
 """
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from labs.tables import columns, count
 
 from . import escape, palette
-from .draw import WIDTH, Sheet
+from .draw import WIDTH, Figure, Sheet
 from .frame_words import describe
 from .view import Noted
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from labs.captures.frame import Frame
 
 __all__ = ["States"]
@@ -39,7 +37,7 @@ class States(Noted):
 
     def add(self, what: str, frame: "Frame | None", states: Mapping[str, str | Iterable[str]]) -> Self:
         """Note a step: what happened, the Frame that the wire carried, lost or holds (or None), {host: state}."""
-        step = {"what": escape.plain(what, 120), "frame": None, "states": {}}
+        step: dict[str, Any] = {"what": escape.plain(what, 120), "frame": None, "states": {}}
         for host, state in states.items():
             state = state if isinstance(state, str) else ", ".join(map(str, state))
             step["states"][escape.plain(host, 40)] = escape.plain(state, 60)
@@ -97,7 +95,7 @@ class States(Noted):
             rows.append((step["what"], cells[0], _frame_text(step["frame"], right), cells[1]))
         return self.page(columns(rows))
 
-    def figure(self) -> "Figure":
+    def figure(self) -> Figure:
         """A ladder in the middle, each kernel's states at its side."""
         top = 92 if self.title else 62
         height = top + max(len(self.steps), 1) * ROW + BOTTOM

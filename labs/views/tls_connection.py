@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable
-from dataclasses import replace
 from itertools import accumulate
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
@@ -21,23 +20,29 @@ from typing import TYPE_CHECKING
 from labs.captures.frame import Frame
 from labs.captures.stream import saying, streams
 from labs.decode.conversation import conversation
-from labs.decode.fields import DecodeError, Layer
+from labs.decode.fields import DecodeError
 from labs.decode.http2 import Http2Frame
-from labs.decode.peel import peel, peel_application
+from labs.decode.peel import peel
 from labs.decode.protocol import Unit
-from labs.decode.tls import begins, decode, tail, tail12
-from labs.decode.tls_handshake import inside
-from labs.decode.tls_names import CONTENT_TYPES, GROUPS, SUITES, VERSIONS, called
+from labs.decode.reading import preview
+from labs.decode.tls import begins
+from labs.decode.tls_names import GROUPS, SUITES, VERSIONS, called
 from labs.decode.tls_session import open_streams
-from labs.views.tls_records import RecordBytes, RecordLayers, Records
+from labs.tables import columns
+
+from . import escape, palette
+from .draw import Figure
+from .tls_record import CHOSEN, SessionRecord, landed
+from .view import View, count
 
 if TYPE_CHECKING:
     from labs.captures.capture import Capture
 
-__all__ = ["Session", "SessionRecord", "tls"]
+__all__ = ["Session", "SessionRecord", "shown", "tls"]
 
-TLS13 = 0x0304
 SIDES = ("client", "server")
+HEAD = ("", "segment", "from", "on the wire", "bytes", "[inside]")
+PREVIEW = 48  # bytes of application data that a row shows
 
 
 def tls(capture: Capture, keylog: str = "", nth: int = 1) -> Session:
@@ -75,7 +80,7 @@ def _intact(raw):
     return any(field.name == "Checksum" and not field.meaning.startswith("wrong") for field in fields)
 
 
-class Session(Records):
+class Session(View):
     """A TLS connection: a list of its records, in the order in which they were complete.  Prints as a table, and draws one.
 
     client, server: host names; version, suite, group, server_name, alpn: what was agreed on, as text, "" where it is not visible;
@@ -97,7 +102,7 @@ class Session(Records):
         self.version = called(found.version, VERSIONS) if found.version else ""
         self.suite = called(found.suite, SUITES) if found.suite else ""
         syns = [frame for frame in stream.frames if frame.syn][:2] if stream else []
-        self.opening = [(hosts["server" if syn.is_ack else "client"], syn.time, _landed(syn)) for syn in syns]
+        self.opening = [(hosts["server" if syn.is_ack else "client"], syn.time, landed(syn)) for syn in syns]
         rows, latest = [], dict.fromkeys(SIDES, (0, 0))
         for opened in found.records:
             frames = stream.frames_of(there[opened.sender], opened.offset, len(opened.raw))
@@ -141,7 +146,7 @@ class Session(Records):
         found, hosts = [], dict(zip(SIDES, (self.client, self.server)))
         records = {side: self._open(host) for side, host in hosts.items()}
         ends = {side: list(accumulate(len(record.plaintext) for record in some)) for side, some in records.items()}
-        for unit in conversation(*map(self.plaintext, hosts.values()), handed_over_by=("ALPN", self.alpn)):
+        for unit in conversation(self.plaintext(self.client), self.plaintext(self.server), handed_over_by=("ALPN", self.alpn)):
             record = records[unit.side][bisect_right(ends[unit.side], unit.offset)]
             found.append((record.frames[-1], unit))
         return sorted(found, key=lambda pair: pair[0])
@@ -160,6 +165,66 @@ class Session(Records):
             if not isinstance(unit.detail, Http2Frame):
                 raise DecodeError(f"expected HTTP/2 inside this connection, got {unit.protocol}: {unit.words}")
         return [(number, unit.detail) for number, unit in said]
+
+    def heading(self) -> str:
+        """What was agreed on, as far as one can see it."""
+        if self.empty:
+            return "No TLS in this capture: no TCP stream in it begins with a TLS record."
+        parts = [self.version or "TLS, no version agreed on", self.suite, self.group]
+        parts += [f"for {self.server_name}"] if self.server_name else []
+        parts += [f"ALPN {self.alpn}"] if self.alpn else []
+        return " · ".join(escape.plain(part, 80) for part in parts if part)
+
+    def colour(self, host: str) -> str:
+        """A host's colour, given by its place in the network."""
+        hosts = self.network or (self.client, self.server)
+        return palette.host_colour(hosts.index(host) if host in hosts else len(hosts))
+
+    def rows(self) -> list[tuple[str, ...]]:
+        """(number, segments, sender, what everyone can read, bytes of the body, what is inside) of each record, as text.
+
+        "·" stands for a length that the TLS library chooses, and for that of a record which is closed.
+        """
+        rows: list[tuple[str, ...]] = []
+        for r in self.records:
+            size = "·" if _chosen(r) else f"{len(r.body):,}"
+            rows.append((str(r.number), _range(r.segments), escape.plain(r.sender, 40), r.wire_type, size, self.told(r)))
+        return rows
+
+    def told(self, record: SessionRecord) -> str:
+        """What a record is, for the last column: "ClientHello"; "[Finished]" if it was encrypted; "closed: …" with the reason."""
+        if record.problem:
+            return "closed" if record.encrypted and not self.keylog else f"closed: {escape.plain(record.problem, 160)}"
+        what = escape.plain(record.what, 80)
+        if record.content_type == 23:
+            what += f", {count(len(record.plaintext), 'byte')}: {shown(record.plaintext)}" if record.plaintext else ", empty"
+        return f"[{what}]" if record.encrypted else what
+
+    def summary(self) -> str:
+        """How many records there are, how many are encrypted, and how many of those were opened."""
+        if not self.records:
+            return self.heading()
+        hidden = [r for r in self.records if r.encrypted]
+        closed = [r for r in hidden if r.problem]
+        text = f"{count(len(self.records), 'record')}, {len(hidden) or 'none'} of them encrypted"
+        if hidden and not self.keylog:
+            text += "; to open them, give labs.tls the key log"
+        elif hidden:
+            text += ", all opened with the key log" if not closed else f", {len(closed)} not opened: {closed[0].problem}"
+        return f"{text}."
+
+    @property
+    def text(self) -> str:
+        """What was agreed on, then one line a record."""
+        rows = self.rows()
+        lines = [self.heading(), *(["", *columns([HEAD, *rows], "><<<>")] if rows else [])]
+        return "\n".join(lines + [f"✗ {escape.plain(problem, 200)}" for problem in self.problems])
+
+    def figure(self) -> Figure:
+        """The table as a matplotlib Figure."""
+        from .tls_figure import draw
+
+        return draw(self)
 
     def __len__(self):
         return len(self.records)
@@ -183,76 +248,17 @@ def _host(end):
     return end.name or end.address
 
 
-def _landed(frame):
-    return frame.arrivals[0].time if frame.arrivals else frame.time
+def shown(data: bytes) -> str:
+    """The beginning of some bytes, for people."""
+    beginning = preview(data, PREVIEW).partition(f" … ({len(data)} bytes)")[0]
+    return escape.plain(beginning, 90) + " …" * (len(data) > PREVIEW)
 
 
-class SessionRecord:
-    """One record: number, sender (host), frames (numbers), what it is (`what`), and its bytes, as they were and opened."""
+def _chosen(record):
+    return record.plaintext is None or any(part.split(" ")[-1] in CHOSEN for part in record.what.split(", "))
 
-    def __init__(self, opened, sender, frames, version, origin):
-        self._opened, self.number, self.sender, self.origin = opened, 0, sender, origin
-        self.frames = tuple(frame.number for frame in frames)
-        self.segments = ()  # the same frames, counted from 1 among those that carry TLS: no acknowledgement changes these numbers
-        self.time, self.arrived = frames[-1].time, _landed(frames[-1])  # when its last byte was sent, and arrived; nanoseconds
-        self._version = version if version is not None else TLS13
 
-    def __getattr__(self, name):  # type, raw, encrypted, content_type, plaintext, what, keys, problem: as labs.decode found them
-        if name.startswith("_"):
-            raise AttributeError(name)
-        return getattr(self._opened, name)
-
-    @property
-    def header(self) -> bytes:
-        """Its first five bytes."""
-        return self.raw[:5]
-
-    @property
-    def body(self) -> bytes:
-        """What follows the header: encrypted, unless it is one of the first records."""
-        return self.raw[5:]
-
-    @property
-    def wire_type(self) -> str:
-        """The content type that everyone can read."""
-        return called(self.type, CONTENT_TYPES, 1)
-
-    def outside(self) -> tuple[Layer, ...]:
-        """The record as layers, as far as one can read it without keys."""
-        layer = decode(self.raw, 0, len(self.raw))[0]
-        closed = self.encrypted or self.problem
-        return (layer if closed else replace(layer, fields=layer.fields[:3]),)  # its content is named by inside()
-
-    def inside(self) -> tuple[Layer, ...]:
-        """What was encrypted, or lies open: layers that lie over the record's body."""
-        opened = self._opened
-        if opened.plaintext is None:
-            return ()
-        at = opened.inner
-        if opened.content_type == 23:
-            layers = peel_application(opened.plaintext, at)
-        else:
-            layers = inside(opened.content_type, opened.plaintext, at, self._version)
-        if opened.encrypted and self._version == TLS13:
-            layers += (tail(opened, at),)
-        elif opened.encrypted:
-            layers += tail12(opened, at)
-        return layers
-
-    def _both(self):
-        """(layers of the bytes as they are, layers that lie over ciphertext)."""
-        return (self.outside(), self.inside()) if self.encrypted else (self.outside() + self.inside(), ())
-
-    def layers(self) -> RecordLayers:
-        """The record, field by field."""
-        return RecordLayers(self.raw, *self._both(), self.origin)
-
-    def bytes(self) -> RecordBytes:
-        """The record's bytes, each with the field that it belongs to: what is encrypted bears the name of what it hides."""
-        plain = (self.inner, self.plaintext) if self.encrypted and self.content_type == 23 else (0, b"")
-        return RecordBytes(self.raw, *self._both(), self.origin, plain)
-
-    def __repr__(self):
-        return f"record {self.number}, {self.sender}: {self.wire_type}" + (
-            f", inside: {self.what}" if self.encrypted and self.what else ""
-        )
+def _range(numbers):
+    if not numbers:
+        return "–"
+    return str(numbers[0]) if len(numbers) == 1 else f"{numbers[0]}–{numbers[-1]}"

@@ -4,17 +4,14 @@ Both axes are logarithmic: what counts is by which factor one way is cheaper tha
 """
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from labs.tables import count, number
 
 from . import escape, palette
 from .axis import factors
-from .draw import WIDTH, Sheet
+from .draw import WIDTH, Figure, Sheet
 from .view import View
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 __all__ = ["Tradeoff"]
 
@@ -52,14 +49,8 @@ class Tradeoff(View):
 
     def front(self) -> list[str]:
         """The names of the points that no other point beats on one axis without losing on the other."""
-        return [
-            one["name"]
-            for one in self.points
-            if not any(
-                two["x"] <= one["x"] and two["y"] <= one["y"] and (two["x"] < one["x"] or two["y"] < one["y"])
-                for two in self.points
-            )
-        ]
+        beats = lambda two, one: two["x"] <= one["x"] and two["y"] <= one["y"] and (two["x"], two["y"]) != (one["x"], one["y"])
+        return [one["name"] for one in self.points if not any(beats(two, one) for two in self.points)]
 
     def summary(self) -> str:
         """Which points are best."""
@@ -75,7 +66,7 @@ class Tradeoff(View):
         """The axes and the names of the points.  No numbers."""
         return self.page([f"{self.y} against {self.x}", ", ".join(point["name"] for point in self.points) or self.empty])
 
-    def figure(self) -> "Figure":
+    def figure(self) -> Figure:
         """Two logarithmic axes with the points, and on the right their numbers."""
         sheet = Sheet(FLOOR + BOTTOM, origin=self.origin, title=self.title)
         if not self.points:

@@ -9,15 +9,12 @@ from base64 import b64encode
 from copy import deepcopy
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from labs.tables import count
 
 from . import escape
-from .draw import DPI
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from .draw import DPI, Figure
 
 __all__ = ["Noted", "View", "count"]
 
@@ -52,7 +49,7 @@ class View:
         """One sentence that says what the view shows, computed from the frames."""
         raise NotImplementedError(f"{type(self).__name__} has to define summary()")
 
-    def figure(self) -> "Figure":
+    def figure(self) -> Figure:
         """A new matplotlib Figure."""
         raise NotImplementedError(f"{type(self).__name__} has to define figure()")
 

@@ -2,11 +2,11 @@
 
 from labs.captures.capture import Capture
 from labs.errors import LabError
-from labs.lessons.exercise import Exercise, close, done, missing
+from labs.lessons.exercise import Exercise, Feedback, close, done, missing
 from labs.network.net import Network
 
 
-def count(number, noun):
+def count(number: int, noun: str) -> str:
     """ "no frames", "1 frame", "2 frames"."""
     return f"{number or 'no'} {noun}{'s' * (number != 1)}"
 
@@ -21,7 +21,7 @@ class OneSegment(Exercise):
         'Inside the `with`: sock = mine["client"].connect(mine["server"], 80), then sock.sendall(b"one").',
     )
 
-    def grade(self, capture):
+    def grade(self, capture: Capture) -> Feedback:
         if "client" not in capture.hosts:
             has = ", ".join(capture.hosts)
             return missing(f'no host of this capture is called client: it has {has}; use labs.network("client", "server")')
@@ -50,15 +50,13 @@ class Lost(Exercise):
         'Connect before the capture. Inside it: mine.wire.cut(), then sock.sendall(b"anyone?").',
     )
 
-    def grade(self, capture):
+    def grade(self, capture: Capture) -> Feedback:
         if not len(capture):
             return missing("this capture has no frames: something must be sent for the wire to lose it")
         lost = [frame for frame in capture if frame.lost]
         if lost:
-            first = lost[0]
-            return done(
-                f"{len(lost)} of {count(len(capture), 'frame')} lost, the first one from the {first.sender}: {first.lost}"
-            )
+            first = f"the first one from the {lost[0].sender}: {lost[0].lost}"
+            return done(f"{len(lost)} of {count(len(capture), 'frame')} lost, {first}")
         held = sum(not frame.arrivals for frame in capture)
         if held:
             return close(f"the wire holds {count(held, 'frame')} and has lost none: what is held still arrives at release()")
@@ -75,7 +73,7 @@ class HalfOpen(Exercise):
         "Step three times: ARP, ARP, SYN. The third frame of the handshake must not arrive.",
     )
 
-    def grade(self, network):
+    def grade(self, network: Network) -> Feedback:
         if network.closed:
             return missing("this network is closed: hand it in while it runs")
         try:

@@ -2,11 +2,19 @@
 
 import socket
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
+import httpx
+from aiohttp import web
+
 from labs.captures.capture import Capture
-from labs.lessons.exercise import Exercise, Verdict, close, done, missing
-from labs.lessons.graders.tools import call, is_empty, times
+from labs.captures.stream import streams
+from labs.decode.http1 import messages
+from labs.lessons.exercise import Exercise, Feedback, Verdict, close, done, missing
+from labs.lessons.graders.tools import call, times
+from labs.network.net import make_network as network
+from labs.serve.server import start_server as serve
 
 HELD = 0.3  # seconds
 BUDGET, ENOUGH = 35, 100  # requests of one poller: allowed; after so many it is told "done"
@@ -22,10 +30,7 @@ class Held(Exercise):
         'Start the capture around one http.get("http://server/"), with http from mine["client"].http().',
     )
 
-    def grade(self, capture):
-        from labs.captures.stream import streams
-        from labs.decode.http1 import messages
-
+    def grade(self, capture: Capture) -> Feedback:
         best = missing("no HTTP request in this capture")
         for stream in streams(capture):
             said = messages(stream)
@@ -57,12 +62,12 @@ class Clock:
     def __init__(self, length):
         self.now, self.length, self.asked = 0.0, length, []  # asked: the moment of every request
 
-    def sleep(self, seconds):
+    def sleep(self, seconds: float) -> None:
         if not isinstance(seconds, (int, float)) or not 0 <= seconds < 1e6:
             raise ValueError(f"sleep({seconds!r}) is no pause")
         self.now += seconds
 
-    def pauses(self):
+    def pauses(self) -> list[float]:
         return [after - before for before, after in zip(self.asked, self.asked[1:])]
 
 
@@ -70,15 +75,14 @@ class Backoff(Exercise):
     id = "02-backoff"
     title = "Write poll(http, handle, sleep): a poller with back-off and jitter that stays under its budget"
     expects = callable
+    empty = "poll asks nothing yet"
     hints = (
         "Begin with a short pause, double it after every “running”, and do not let it grow for ever: min(2 * pause, 10).",
         "Jitter: sleep(pause * random.uniform(0.75, 1.25)), anew for every pause.",
         "Sum the pauses: 0.25 + 0.5 + 1 + 2 + 4 + 8 s are nearly 16 s in six requests; then one every 10 s.",
     )
 
-    def grade(self, function):
-        if is_empty(function):
-            return missing("poll asks nothing yet")
+    def grade(self, function: Callable) -> Feedback:
         clocks = [Clock(1.0), *(Clock(90.0) for _ in range(6))]
         _try(function, clocks)
         short, long = clocks[0], clocks[1:]
@@ -103,9 +107,6 @@ class Backoff(Exercise):
 
 def _try(function, clocks):
     """Let the poller ask a real server, once for each clock.  A Verdict if that does not go well."""
-    from aiohttp import web
-
-    from labs import network, serve
 
     async def status(request):
         clock = clocks[int(request.match_info["number"])]
@@ -133,17 +134,14 @@ class Events(Exercise):
     id = "02-events"
     title = "Write make_app(): a long-poll server that loses no event"
     expects = callable
+    empty = "make_app makes nothing yet"
     hints = (
         "Keep all events in a list; the number of an event is its place in it. Nothing is ever “handed out”.",
         "A question with after=3 is answered by events[3:]. It waits only as long as that is empty.",
         "asyncio.Condition: publish under `async with changed`, then notify_all(); read: asyncio.wait_for(changed.wait_for(…)).",
     )
 
-    def grade(self, function):
-        from labs import network, serve
-
-        if is_empty(function):
-            return missing("make_app makes nothing yet")
+    def grade(self, function: Callable) -> Feedback:
         app = call(function)
         if not hasattr(app, "router"):
             return missing(f"make_app should return a web.Application, it returned {type(app).__name__}")
@@ -202,8 +200,6 @@ class _Reader:
             raise _wrong(f"{when}: expected {self.all[after:]}, got {got}")
 
     def try_all(self):
-        import httpx
-
         try:
             self.publish("one")
             self.publish("two")

@@ -3,10 +3,18 @@
 import json
 import re
 import tempfile
+import threading
+from collections.abc import Callable
 from pathlib import Path
 
-from labs.lessons.exercise import Exercise, close, done, missing
-from labs.lessons.graders.tools import call, is_empty, times
+from labs.errors import LabError
+from labs.lessons.exercise import Exercise, Feedback, close, done, missing
+from labs.lessons.graders.tools import call, times
+from labs.lessons.installed import PROGRAMS, find
+from labs.network.net import make_network as network
+from labs.network.topology import router
+from labs.serve.certificate import certificate
+from labs.serve.server import start_server as serve
 
 WORD = b"12 in stock"
 MOST = 12  # tries of one question after which a policy is taken to have no end
@@ -17,15 +25,14 @@ class Hops(Exercise):
     id = "07-hops"
     title = "Write readable(cap, word): the wires on which somebody who listens can read the word"
     expects = callable
+    empty = "readable returns nothing yet"
     hints = (
         "TCP may cut a message anywhere, also in the middle of the word. Look at streams, not at frames.",
         "labs.streams(cap) puts the connections of a capture together; stream.sent('client') is what that side sent.",
         "One wire at a time: cap.where(lambda frame: frame.wire == wire). And each direction by itself.",
     )
 
-    def grade(self, function):
-        if is_empty(function):
-            return missing("readable returns nothing yet")
+    def grade(self, function: Callable) -> Feedback:
         for what, capture, wires, near in _captures():
             got = sorted(set(call(function, capture, WORD, on=what, returns=(list, tuple, set))))
             if got != wires:
@@ -35,9 +42,6 @@ class Hops(Exercise):
 
 def _captures():
     """(what it is, capture, the wires that show WORD, what to think of): made when it is their turn."""
-    from labs import network
-    from labs.network.topology import router
-
     with network("client", router("middle"), "server") as net:
         yield "the word in one segment", _talk(net, [WORD], []), [0, 1], ""
         parts = [WORD[:5], WORD[5:]]
@@ -61,10 +65,6 @@ def _talk(net, there, back):
 
 def _half_encrypted(net):
     """A question in the clear to the middle, which puts it to the server in TLS."""
-    import threading
-
-    from labs.serve.certificate import certificate
-
     client, middle, server = net
     shop = certificate("server")
 
@@ -87,8 +87,6 @@ class _Bench:
     """A client, a proxy and a server that counts what reaches it and answers by a list, 503 when the list is empty."""
 
     def __enter__(self):
-        from labs import network, serve
-
         self.net = network("client", "proxy", "server")
         self.client, self.proxy, self.server = self.net
         self.heads, self.answers = [], []
@@ -147,6 +145,7 @@ class Retry(Exercise):
     id = "07-retry"
     title = "Write again(method, headers, status, tries): whether a sidecar may ask once more"
     expects = callable
+    empty = "again decides nothing yet"
     hints = (
         "headers is a dict, names in small letters: int(headers.get('x-tries', 1)) is how often the client allows.",
         "Say which methods may be repeated, not which may not: somebody will invent another one.",
@@ -164,9 +163,7 @@ class Retry(Exercise):
         ("GET", "X-Tries: 1000", (), 5, 503, "whatever the header says, five are enough"),
     )
 
-    def grade(self, function):
-        if is_empty(function):
-            return missing("again decides nothing yet")
+    def grade(self, function: Callable) -> Feedback:
         with _Bench() as bench:
             for method, header, answers, wanted, status, why in self.cases:
                 got = bench.ask(method, header, answers, policy=function)
@@ -195,10 +192,7 @@ class EnvoyRoutes(Exercise):
         ("PATCH", "x-tries: 3", 1, "PATCH is not idempotent either, RFC 5789 §2; better list the methods that are"),
     )
 
-    def grade(self, routes):
-        from labs.errors import LabError
-        from labs.lessons.installed import PROGRAMS, find
-
+    def grade(self, routes: list) -> Feedback:
         if not routes:
             return missing("no route yet: Envoy would answer 404 to everything")
         envoy, why = find("envoy")

@@ -1,10 +1,13 @@
 """The exercises of chapter 09-osi-model: reading, building and forwarding frames, byte by byte."""
 
+from collections.abc import Callable
+from typing import Any
+
 from labs.captures.capture import Capture
 from labs.decode import build, peel
 from labs.decode.checksum import internet_checksum
 from labs.decode.headers import PSH
-from labs.lessons.exercise import Exercise, close, done, missing
+from labs.lessons.exercise import Exercise, Feedback, close, done, missing
 from labs.lessons.graders.tools import call
 
 MACS = [bytes([2, 0, 0, 0, 0, n]) for n in range(6)]
@@ -12,23 +15,23 @@ CLIENT, ROUTER, SERVER = bytes([10, 0, 0, 1]), bytes([10, 0, 0, 254]), bytes([10
 SIXTY = 60  # bytes of the shortest Ethernet frame, without its check sequence
 
 
-def packet(protocol, body, options=b"", ttl=64, source=CLIENT, target=SERVER):
-    return build.ip(source, target, protocol, body, ttl=ttl, identification=7, options=options)
+def packet(protocol: int, body: bytes, options: bytes = b"", ttl: int = 64, source: bytes = CLIENT) -> bytes:
+    return build.ip(source, SERVER, protocol, body, ttl=ttl, identification=7, options=options)
 
 
-def ethernet(kind, body, target=MACS[2], source=MACS[1]):
-    return build.ethernet(source, target, kind, body)
+def ethernet(kind: int, body: bytes, target: bytes = MACS[2]) -> bytes:
+    return build.ethernet(MACS[1], target, kind, body)
 
 
-def tcp(data=b"", options=b""):
+def tcp(data: bytes = b"", options: bytes = b"") -> bytes:
     return build.tcp(40_000, 443, seq=1, ack=1, flags=PSH, window=500, options=options, data=data)
 
 
-def udp(data):
+def udp(data: bytes) -> bytes:
     return build.udp(40_000, 53, data)
 
 
-def padded(raw):
+def padded(raw: bytes) -> bytes:
     return raw + bytes(max(SIXTY - len(raw), 0))
 
 
@@ -37,7 +40,7 @@ ECHO = bytes([8, 0, 0, 0, 0, 1, 0, 1])  # RFC 792: type 8, code 0, checksum, ide
 ARP = build.arp(1, MACS[1], CLIENT, MACS[2], ROUTER)[14:]
 
 
-def samples():
+def samples() -> list[tuple[str, bytes, dict[str, tuple[int, int]]]]:
     """(what it is, the frame, the spans), from plain to odd."""
 
     def ip(what, protocol, name, header, data, options=b"", ending=lambda raw: raw):
@@ -83,7 +86,7 @@ class Spans(Exercise):
         "ICMP": "count 8 bytes as ICMP's header",
     }
 
-    def grade(self, function):
+    def grade(self, function: Callable) -> Feedback:
         cases = samples()
         for number, (what, raw, wanted) in enumerate(cases):
             got = call(function, raw, on=f"{what} ({len(raw)} bytes)", returns=dict)
@@ -94,7 +97,7 @@ class Spans(Exercise):
                 return close(f"{number} of {len(cases)} frames are right; the next is {what} ({len(raw)} bytes): {fault}")
         return done(f"{len(cases)} frames, every layer in its place")
 
-    def fault(self, got, wanted):
+    def fault(self, got: dict, wanted: dict) -> str:
         for name, span in wanted.items():
             if name not in got:
                 return f"it has {name}, at {span[0]} to {span[1]}; yours does not name it"
@@ -108,7 +111,7 @@ class Spans(Exercise):
         return ""
 
 
-def errors(raw):
+def errors(raw: bytes) -> str:
     """What is wrong with a hand-made frame that should be an ICMP echo request, layer by layer, or ""."""
     layers = {layer.name: layer for layer in peel(raw)}
     broken = next((layer for layer in layers.values() if layer.error), None)
@@ -131,12 +134,12 @@ def errors(raw):
     return ""
 
 
-def by_hand(capture):
+def by_hand(capture: Capture) -> list[Any]:
     """The frames that no card of a host sent: put on a wire by the notebook."""
     return [f for f in capture if f.sender not in capture.hosts]
 
 
-def answers(capture, frame):
+def answers(capture: Capture, frame: Any) -> list[Any]:
     """The echo replies to this very request: same identifier, sequence number and data."""
     at = 14 + (frame.raw[14] & 15) * 4 + 4
     end = 14 + int.from_bytes(frame.raw[16:18], "big")
@@ -156,20 +159,16 @@ class ByHand(Exercise):
         "IP's covers its header, ICMP's covers header and data.",
     )
 
-    def grade(self, capture):
+    def grade(self, capture: Capture) -> Feedback:
         made = by_hand(capture)
         if not made:
             sent = any(f.icmp_type == 8 for f in capture)
             why = "; the echo request came from a host's own kernel" if sent else ""
             return missing(f"no frame in it was put on the wire by hand{why}")
-        best = None
-        for frame in made:
-            best = self.judge(capture, frame)
-            if best.status == "done":
-                return best
-        return best
+        found = [self.judge(capture, frame) for frame in made]
+        return next((one for one in found if one.status == "done"), found[-1])
 
-    def judge(self, capture, frame):
+    def judge(self, capture: Capture, frame: Any) -> Feedback:
         if frame.protocol == "ARP":
             answered = any(f.arp_op == 2 and f.number > frame.number for f in capture)
             ended = ", and it was answered: layer 2 is right" if answered else ""
@@ -202,7 +201,7 @@ class Through(Exercise):
         "net.wires[0].socket() puts the frame on the first wire; settle() before the capture ends.",
     )
 
-    def grade(self, capture):
+    def grade(self, capture: Capture) -> Feedback:
         if len({wire for _, wire, _, _ in capture.cards}) < 2:
             return missing('this network has one wire; take labs.network("client", labs.router("r1"), "server")')
         made = [f for f in by_hand(capture) if f.protocol != "ARP"]
@@ -242,7 +241,7 @@ class Forward(Exercise):
         "checksum(header) of an undamaged header is 0. Compute the new one with zeros in its place, over IHL × 4 bytes.",
     )
 
-    def grade(self, function):
+    def grade(self, function: Callable) -> Feedback:
         own, after = (MACS[2], MACS[3]), MACS[4]
         plain = packet(17, udp(b"hello"))
         for what, body in (
@@ -274,7 +273,7 @@ class Forward(Exercise):
                 return close(f"{what} must not be passed on, yours returned {len(got)} bytes")
         return done("good frames leave as a router sends them, the others stay")
 
-    def fault(self, raw, got, own, after):
+    def fault(self, raw: bytes, got: bytes, own: tuple[bytes, bytes], after: bytes) -> str:
         """The first thing that a receiver would find wrong."""
         if len(got) != len(raw):
             return f"{len(raw)} bytes came in, yours returned {len(got)}"
@@ -296,7 +295,7 @@ class Forward(Exercise):
         return ""
 
 
-def carrying():
+def carrying() -> bytes:
     """A packet whose checksum lies so near to 0xFFFF that adding 0x0100 wraps round."""
     for number in range(70_000):
         body = packet(17, udp(bytes(number % 1400)), source=bytes([10, 0, number >> 8 & 255, number & 255]))

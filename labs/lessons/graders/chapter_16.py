@@ -1,8 +1,11 @@
 """The exercises of chapter 16-tls: read a handshake, make three kinds of session, open a record."""
 
 import random
+from collections.abc import Callable
 
-from labs.lessons.exercise import Exercise, close, done, missing
+from labs.decode.tls_keys import Keys13
+from labs.decode.tls_names import SUITES
+from labs.lessons.exercise import Exercise, Feedback, close, done, missing
 from labs.lessons.graders.tools import call
 from labs.views.tls_connection import Session
 
@@ -17,7 +20,7 @@ class Negotiated(Exercise):
         'TLS 1.3 says its version in an extension, answer["Selected Version"]; TLS 1.2 has only answer["Legacy Version"].',
     )
 
-    def grade(self, function):
+    def grade(self, function: Callable) -> Feedback:
         for version, suite, name in ((0x0304, 0x1303, "lamps.test"), (0x0303, 0xC030, "old.test"), (0x0304, 0x1301, "a.test")):
             up, down = hellos(version, suite, name)
             got, wanted = call(function, up, down, returns=(tuple, list)), (version, suite, name)
@@ -27,13 +30,11 @@ class Negotiated(Exercise):
                 continue
             told = f"TLS 1.{version - 0x0301} with suite 0x{suite:04x} for {name}"
             if got[0] == 0x0303 and version == 0x0304:
-                return close(
-                    f"for {told} the version came out as 0x0303: that is the legacy field, which TLS 1.3 keeps for old devices"
-                )
+                why = "that is the legacy field, which TLS 1.3 keeps for old devices"
+                return close(f"for {told} the version came out as 0x0303: {why}")
             if got[1] != suite:
-                return close(
-                    f"for {told} the suite came out as {_hex(got[1])}; the client lists many, the server chose one of them"
-                )
+                why = "the client lists many, the server chose one of them"
+                return close(f"for {told} the suite came out as {_hex(got[1])}; {why}")
             wrong = [what for what, mine, right in zip(("version", "suite", "server name"), got, wanted) if mine != right]
             return close(f"for {told} this is wrong: {', '.join(wrong)}; got {', '.join(map(_hex, got))}")
         return done("two sessions of TLS 1.3 and one of 1.2 were read right, without a key")
@@ -49,7 +50,7 @@ class UnknownCA(Exercise):
         "The client's context of one certificate, the server's context of another.",
     )
 
-    def grade(self, session):
+    def grade(self, session: Session) -> Feedback:
         if not len(session):
             return missing("there is no TLS in this capture")
         alerts = [r for r in session if r.what.startswith("fatal alert")]
@@ -76,19 +77,17 @@ class Resumption(Exercise):
         "Second visit: context.wrap_socket(…, session=kept), with the same context object.",
     )
 
-    def grade(self, session):
+    def grade(self, session: Session) -> Feedback:
         if session.version != "TLS 1.3":
             return missing(f"expected a session of TLS 1.3, got {session.version or 'none'}")
         offered = any(f.name == "pre_shared_key" for f in session.hello.fields)
         taken = any(f.name == "pre_shared_key" for f in session.answer.fields)
         if not offered:
-            return close(
-                "the ClientHello offers no ticket (no pre_shared_key): is this the first visit, or was no session given?"
-            )
+            why = "is this the first visit, or was no session given?"
+            return close(f"the ClientHello offers no ticket (no pre_shared_key): {why}")
         if not taken:
-            return close(
-                "the client offered a ticket and the server did not take it; is it the same server context that gave it?"
-            )
+            why = "is it the same server context that gave it?"
+            return close(f"the client offered a ticket and the server did not take it; {why}")
         if any(r.problem for r in session):
             return close("the server took the ticket, but not all records are open: give labs.tls the key log of this visit")
         if any("Certificate" in r.what.split(", ") for r in session) or not session.plaintext(session.server):
@@ -106,13 +105,9 @@ class OpenRecord(Exercise):
         "From the end of what comes out, take zeros away (padding), then one byte: the type. InvalidTag means changed.",
     )
 
-    def grade(self, function):
-        for number, kind, text, padding in (
-            (0, 22, b"\x14\0\0\0", 0),
-            (7, 23, b"GET / HTTP/1.1", 0),
-            (300, 23, b"lamp", 40),
-            (3, 21, b"\1\0", 9),
-        ):
+    def grade(self, function: Callable) -> Feedback:
+        records = (0, 22, b"\x14\0\0\0", 0), (7, 23, b"GET / HTTP/1.1", 0), (300, 23, b"lamp", 40), (3, 21, b"\1\0", 9)
+        for number, kind, text, padding in records:
             secret, record = sealed(number, kind, text, padding)
             got = call(function, secret, number, record, on="a record that is as it was sent", returns=(tuple, list))
             if len(got) != 2:
@@ -123,9 +118,8 @@ class OpenRecord(Exercise):
                     return close(f"{where}: the padding is still there")
                 if got[0] == 23 and kind != 23:
                     return close(f"{where}: the type is the last byte of what was encrypted, not the header's 23")
-                return close(
-                    f"{where}: expected type {kind} and {len(text)} bytes, got type {got[0]!r} and {len(got[1] or b'')} bytes"
-                )
+                came = f"got type {got[0]!r} and {len(got[1] or b'')} bytes"
+                return close(f"{where}: expected type {kind} and {len(text)} bytes, {came}")
         secret, record = sealed(1, 23, b"one lamp", 0)
         changed = record[:7] + bytes([record[7] ^ 1]) + record[8:]
         got = call(function, secret, 1, changed, on="a changed record, for which it should return None,")
@@ -138,11 +132,8 @@ def _hex(value):
     return f"0x{value:04x}" if isinstance(value, int) and not isinstance(value, bool) else repr(value)
 
 
-def sealed(number, kind, text, padding):
+def sealed(number: int, kind: int, text: bytes, padding: int) -> tuple[bytes, bytes]:
     """A secret, and a record that was encrypted under it: AES-256-GCM, SHA-384.  Always the same ones."""
-    from labs.decode.tls_keys import Keys13
-    from labs.decode.tls_names import SUITES
-
     secret = random.Random(number).randbytes(48)
     keys, inner = Keys13(secret, SUITES[0x1302]), text + bytes([kind]) + bytes(padding)
     header = b"\x17\x03\x03" + (len(inner) + 16).to_bytes(2, "big")
@@ -150,7 +141,7 @@ def sealed(number, kind, text, padding):
     return secret, header + keys.cipher.encrypt(nonce, inner, header)
 
 
-def hellos(version, suite, name):
+def hellos(version: int, suite: int, name: str) -> tuple[bytes, bytes]:
     """What the two sides of a handshake send first: (client's bytes, server's bytes)."""
     rest = random.Random(name)
 
@@ -161,10 +152,8 @@ def hellos(version, suite, name):
         return kind.to_bytes(2, "big") + vector(2, data)
 
     def hello(kind, body, extensions):
-        message = bytes([kind]) + vector(
-            3, b"\3\3" + rest.randbytes(32) + vector(1, rest.randbytes(32)) + body + vector(2, extensions)
-        )
-        return b"\x16\3\1" + vector(2, message)
+        said = b"\3\3" + rest.randbytes(32) + vector(1, rest.randbytes(32)) + body + vector(2, extensions)
+        return b"\x16\3\1" + vector(2, bytes([kind]) + vector(3, said))
 
     suites = b"".join(number.to_bytes(2, "big") for number in (0x1302, 0x1303, 0x1301, 0xC02F, 0xC030))
     host = extension(0, vector(2, b"\0" + vector(2, name.encode())))

@@ -2,11 +2,13 @@
 
 import contextlib
 import time
+from collections.abc import Callable
 
 from labs.captures.capture import Capture
-from labs.lessons.exercise import Exercise, close, done, missing
+from labs.lessons.exercise import Exercise, Feedback, close, done, missing
 from labs.lessons.graders.chapter_24 import connections, opened
-from labs.lessons.graders.tools import Running, call, is_empty
+from labs.lessons.graders.tools import Running, call
+from labs.network.net import make_network as network
 
 OVERFLOWS = "TcpExtListenOverflows"
 
@@ -15,17 +17,14 @@ class Backlog(Exercise):
     id = "18-backlog"
     title = "Write measure(client, server, port): the backlog of a server that accepts nobody"
     expects = callable
+    empty = "measure returns nothing yet"
     hints = (
         "Connect again and again, and keep every socket. Some connect at once, and then one does not.",
         "A connect() that finds the queue full gets no answer: client.connect(…, timeout=0.3) raises TimeoutError.",
         "On Linux one more fits than listen() was told.",
     )
 
-    def grade(self, function):
-        from labs import network
-
-        if is_empty(function):
-            return missing("measure returns nothing yet")
+    def grade(self, function: Callable) -> Feedback:
         with network("client", "server") as net:
             client, server = net
             for port, backlog in ((81, 3), (82, 0), (83, 6)):
@@ -49,7 +48,7 @@ class Overflow(Exercise):
         "Keep the capture open for more than a second after the dropped SYN, so that its repetition is in it.",
     )
 
-    def grade(self, proof):
+    def grade(self, proof: dict) -> Feedback:
         before, after, capture = (proof.get(name) for name in ("before", "after", "capture"))
         if before is None and after is None and capture is None:
             return missing(f"nothing handed in yet. {self.title}.")
@@ -84,7 +83,7 @@ class AbortedHandshake(Exercise):
         "listen(80, backlog=1), one caller inside; then hold the wire, start two callers, and carry both SYNs before any ACK.",
     )
 
-    def grade(self, capture):
+    def grade(self, capture: Capture) -> Feedback:
         best = missing("no frame of this capture has RST set")
         for frames in connections(capture):
             reset = next((f for f in frames if f.rst), None)
@@ -108,17 +107,14 @@ class Acceptor(Exercise):
     id = "18-acceptor"
     title = "Write serve(listener, answer): an acceptor that keeps up with bursts"
     expects = callable
+    empty = "serve does nothing yet"
     hints = (
         "While answer() runs, nobody calls accept().",
         "Give each connection to a thread, and call accept() again at once.",
         "Thread(target=talk, args=(connection,)).start(), where talk reads, answers, sends and closes.",
     )
 
-    def grade(self, function):
-        from labs import network
-
-        if is_empty(function):
-            return missing("serve does nothing yet")
+    def grade(self, function: Callable) -> Feedback:
         with network("client", "server") as net:
             client, server = net
             listener = server.listen(80, backlog=2)
@@ -162,7 +158,7 @@ def _receive(caller, deadline):
     return got
 
 
-def unanswered(capture):
+def unanswered(capture: Capture) -> tuple[int, int]:
     """SYNs that arrived and got neither SYN, ACK nor RST before they were sent again; and how many of them were sent again."""
     dropped = repeated = 0
     for frames in connections(capture):

@@ -8,10 +8,13 @@ import select
 import socket
 import termios
 import time
+from collections.abc import Callable, Iterable
 
-from labs.lessons.exercise import Exercise, close, done, missing
-from labs.lessons.graders.tools import Running, call, is_empty
+from labs.lessons.exercise import Exercise, Feedback, close, done, missing
+from labs.lessons.graders.tools import Running, call
+from labs.network.net import make_network as network
 from labs.serve.load import Load
+from labs.serve.workers import Worker, workers
 
 ANSWERS_WITHIN = 5.0  # seconds
 
@@ -20,15 +23,14 @@ class Wanted(Exercise):
     id = "22-wanted"
     title = "Write as_wanted(starts, latencies, every): latencies from when each request was wanted"
     expects = callable
+    empty = "as_wanted returns nothing yet"
     hints = (
         "A request was answered at start + latency. What you look for is the time from when it was wanted to that moment.",
         "The first one was wanted when it was sent, the k-th one k × every seconds after the first.",
         "[start + latency - (starts[0] + k * every) for k, (start, latency) in enumerate(zip(starts, latencies))]",
     )
 
-    def grade(self, function):
-        if is_empty(function):
-            return missing("as_wanted returns nothing yet")
+    def grade(self, function: Callable) -> Feedback:
         for number, (every, stall) in enumerate(((0.1, 0.0), (0.01, 0.3), (0.05, 0.4))):
             starts, took = closed_loop(every, stall, begin=number * 7.0)
             right = [start + latency - (starts[0] + k * every) for k, (start, latency) in enumerate(zip(starts, took))]
@@ -49,7 +51,7 @@ class Wanted(Exercise):
         return done("three logs, two of them with a stop: every latency counts from when its request was wanted")
 
 
-def closed_loop(every, stall, begin, count=40):
+def closed_loop(every: float, stall: float, begin: float, count: int = 40) -> tuple[list[float], list[float]]:
     """The log of a user who wants a request every so often, and cannot send before the last one is answered."""
     dice, now, starts, took = random.Random(22), begin, [], []
     for number in range(count):
@@ -61,7 +63,7 @@ def closed_loop(every, stall, begin, count=40):
     return starts, took
 
 
-def same(some, others):
+def same(some: Iterable[float], others: Iterable[float]) -> bool:
     return all(abs(one - other) < 1e-6 for one, other in zip(some, others))
 
 
@@ -75,7 +77,7 @@ class Uneven(Exercise):
         'def uneven(listening, name): … time.sleep(0.02 if name == "worker 2" else 0.001) before each answer.',
     )
 
-    def grade(self, load):
+    def grade(self, load: Load) -> Feedback:
         if not load.requests:
             return missing("no request of this load was answered")
         if not load.workers or "" in load.workers:
@@ -104,17 +106,14 @@ class Fewest(Exercise):
     id = "22-fewest"
     title = "Write deal(listening, workers): each new connection to the worker with the fewest open ones"
     expects = callable
+    empty = "deal does nothing yet"
     hints = (
         "Two kinds of news: a connection at the listening socket, a byte from a worker. selectors waits for both.",
         "Read the bytes before you accept: opened[worker] -= len(worker.recv(100)). There may be several at once.",
         "After socket.send_fds the worker has its own copy of the descriptor. Close yours, or the connection never ends.",
     )
 
-    def grade(self, function):
-        from labs import network
-
-        if is_empty(function):
-            return missing("deal does nothing yet")
+    def grade(self, function: Callable) -> Feedback:
         with contextlib.ExitStack() as stack:
             client, server = stack.enter_context(network("client", "server"))
             listening = server.listen(80)
@@ -126,7 +125,7 @@ class Fewest(Exercise):
                 stack.callback(sock.close)
             return self.deal(run, ours, lambda: stack.enter_context(client.connect(server, 80)), stack)
 
-    def deal(self, run, workers, connect, stack):
+    def deal(self, run: Running, workers: list[socket.socket], connect: Callable, stack: contextlib.ExitStack) -> Feedback:
         held, order = [[], [], []], []
 
         def next_one():
@@ -170,7 +169,7 @@ class Fewest(Exercise):
         return done("nine connections, each to the worker with the fewest, and those that ended were counted")
 
 
-def unread(sock):
+def unread(sock: socket.socket) -> int:
     """Bytes that the other end has not taken yet."""
     left = array.array("i", [0])
     fcntl.ioctl(sock, termios.TIOCOUTQ, left)
@@ -193,18 +192,14 @@ class Pool(Exercise):
     id = "22-pool"
     title = "Write serve(listening, workers): a pool that balances by request and survives a worker's death"
     expects = callable
+    empty = "serve does nothing yet"
     hints = (
         "One queue of lines for all. A thread for each worker takes a line, sends it, reads the answer, gives it to the client.",
         "A worker that has died shows in two ways: OSError when you send or read, or an empty answer, the end of the stream.",
         "Put the line back into the queue then, and let this worker's thread end. The client waits until it is answered.",
     )
 
-    def grade(self, function):
-        from labs import network
-        from labs.serve.workers import workers
-
-        if is_empty(function):
-            return missing("serve does nothing yet")
+    def grade(self, function: Callable) -> Feedback:
         with contextlib.ExitStack() as stack:
             client, server = stack.enter_context(network("client", "server"))
             processes = []
@@ -216,7 +211,7 @@ class Pool(Exercise):
             people = [Person(name, stack.enter_context(client.connect(server, 80))) for name in "ABCD"]
             return self.try_it(run, people, processes)
 
-    def try_it(self, run, people, processes):
+    def try_it(self, run: Running, people: list["Person"], processes: list[Worker]) -> Feedback:
         first, *others = people
         heavy = first.ask(0.8)
         if began(processes, heavy) is None:
@@ -254,17 +249,17 @@ class Person:
     def __init__(self, name, sock):
         self.name, self.sock, self.asked, self.got = name, sock, 0, b""
 
-    def ask(self, seconds):
+    def ask(self, seconds: float) -> str:
         self.asked += 1
         word = f"{self.name}{self.asked}"
         with contextlib.suppress(OSError):
             self.sock.sendall(f"{word} {seconds}\n".encode())
         return word
 
-    def has_answer(self):
+    def has_answer(self) -> bool:
         return bool(self.got) or bool(select.select([self.sock], [], [], 0)[0])
 
-    def answered(self, word, run, when="", seconds=ANSWERS_WITHIN):
+    def answered(self, word: str, run: Running, when: str = "", seconds: float = ANSWERS_WITHIN) -> Feedback | None:
         """None if the answer to this word comes; else Feedback."""
         when, deadline = f"; {when}" if when else "", time.monotonic() + seconds
         while b"\n" not in self.got:
@@ -283,7 +278,7 @@ class Person:
         return None
 
 
-def began(processes, word, seconds=2.0):
+def began(processes: list[Worker], word: str, seconds: float = 2.0) -> Worker | None:
     """The worker that works on this word, once one does."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

@@ -1,22 +1,24 @@
 """The exercises of chapter 24-tcp-connection: captures that show what TCP does when it is pushed."""
 
 import random
+from collections.abc import Callable
+from typing import Any
 
 from labs.captures.capture import Capture
 from labs.captures.frame import Frame
 from labs.captures.stream import streams
 from labs.decode import build
 from labs.decode.headers import ACK, FIN, PSH, SYN
-from labs.lessons.exercise import Exercise, close, done, missing
+from labs.lessons.exercise import Exercise, Feedback, close, done, missing
 from labs.lessons.graders.tools import call
 
 
-def connections(capture):
+def connections(capture: Capture) -> list[list[Any]]:
     """The frames of each TCP connection of a capture, in order."""
     return [stream.frames for stream in streams(capture)]
 
 
-def opened(frames):
+def opened(frames: list[Any]) -> Any:
     """The frame that completed the handshake, or None."""
     for at, frame in enumerate(frames):
         if frame.syn and frame.is_ack:
@@ -36,7 +38,7 @@ class Reset(Exercise):
         'connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)), then connection.close().',
     )
 
-    def grade(self, capture):
+    def grade(self, capture: Capture) -> Feedback:
         resets = [(frames, frame) for frames in connections(capture) for frame in frames if frame.rst]
         if not resets:
             return missing("no frame of this capture has RST set")
@@ -61,31 +63,28 @@ class HalfClose(Exercise):
         "Wait at the server until recv() returns b'' (the FIN has arrived), then sendall() and read it all at the client.",
     )
 
-    def grade(self, capture):
+    def grade(self, capture: Capture) -> Feedback:
         best = missing("no FIN in this capture")
         for frames in connections(capture):
             opener = frames[0].sender
             fin = next((f for f in frames if f.fin and f.sender == opener), None)
             if fin is None:
                 if any(f.fin for f in frames):
-                    best = close(
-                        "the side that sends FIN first is the server; here it should be the client, which opened the connection"
-                    )
+                    why = "here it should be the client, which opened the connection"
+                    best = close(f"the side that sends FIN first is the server; {why}")
                 continue
             end = (fin.seq + fin.payload_length + 1) % 2**32
             heard = next((f for f in frames if f.sender != opener and f.is_ack and f.ack == end), None)
-            after = [
-                f for f in frames if heard and f.sender != opener and f.number >= heard.number and f.payload_length and not f.lost
-            ]
+            late = [f for f in frames if heard and f.number >= heard.number]
+            after = [f for f in late if f.sender != opener and f.payload_length and not f.lost]
             size = sum(f.payload_length for f in after)
             if size < 1000:
                 best = close(f"after the client's FIN the server sends {size} bytes; at least 1,000 were asked for")
                 continue
             last = (after[-1].seq + after[-1].payload_length) % 2**32
             if any(f.rst for f in frames):
-                best = close(
-                    "the client answered the late bytes with RST: it had closed both directions; use shutdown(), not close()"
-                )
+                why = "it had closed both directions; use shutdown(), not close()"
+                best = close(f"the client answered the late bytes with RST: {why}")
             elif not any(f.sender == opener and f.is_ack and (f.ack - last) % 2**32 < 2**31 for f in frames):
                 best = close("the late bytes were sent, but not acknowledged in this capture: let the client read before it ends")
             else:
@@ -103,7 +102,7 @@ class Retransmission(Exercise):
         "Keep the capture open until the receiver has read everything.",
     )
 
-    def grade(self, capture):
+    def grade(self, capture: Capture) -> Feedback:
         best = missing("no data segment was sent twice")
         for frames in connections(capture):
             sent = [f for f in frames if f.payload_length]
@@ -134,7 +133,7 @@ class ZeroWindow(Exercise):
         "Look at the running capture to see the window close (f.window == 0), then read everything.",
     )
 
-    def grade(self, capture):
+    def grade(self, capture: Capture) -> Feedback:
         best = missing("every window in this capture is open")
         for frames in connections(capture):
             closed = next((f for f in frames if f.window == 0 and f.is_ack and not f.rst and not f.syn), None)
@@ -156,7 +155,7 @@ class Reorder(Exercise):
         "Sort by position, skip what you already have: a segment may come twice, or overlap.",
     )
 
-    def grade(self, function):
+    def grade(self, function: Callable) -> Feedback:
         for start, what in ((1_000, "a small number"), (2**32 - 3_000, "a number near the end of the 32-bit space")):
             text, frames = shuffled(start)
             got = call(function, list(frames), returns=(bytes, bytearray))
@@ -165,7 +164,7 @@ class Reorder(Exercise):
         return done("two shuffled captures, with duplicates and an overlap, came back byte for byte")
 
 
-def difference(wanted, got):
+def difference(wanted: bytes, got: bytes) -> str:
     """What a reader of two streams would say first."""
     if len(got) > len(wanted) and got.startswith(wanted):
         return f"{len(got) - len(wanted):,} bytes too many behind the right ones"
@@ -175,7 +174,7 @@ def difference(wanted, got):
     return f"expected {len(wanted):,} bytes, got {len(got):,}; right up to byte {same:,}"
 
 
-def shuffled(start):
+def shuffled(start: int) -> tuple[bytes, list[Frame]]:
     """A client's stream as frames in random order (always the same), some twice, one overlapping, with a server's among them."""
     order = random.Random(start)
     text = bytes(order.randrange(256) for _ in range(9_000))

@@ -17,18 +17,13 @@ from typing import Any
 
 from labs.lessons.exercise import Verdict, close, missing, with_article
 
-__all__ = ["Running", "call", "is_empty", "raised", "time_limit", "times"]
+__all__ = ["Running", "call", "raised", "time_limit", "times"]
 
 SECONDS = 5.0  # that one call of a learner's function may take
 
 
 class OutOfTime(BaseException):
     """Raised in the middle of what takes too long.  No Exception: a learner's `except Exception` must not swallow it."""
-
-
-def is_empty(function: Callable) -> bool:
-    """True for a function of which only the stub is written, `...`: seen without running it, so without a network."""
-    return getattr(getattr(function, "__code__", None), "co_code", b"") == (lambda: None).__code__.co_code
 
 
 def times(count: int) -> str:

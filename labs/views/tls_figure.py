@@ -1,10 +1,8 @@
 """How the records of a TLS connection are drawn: a row each; left what everyone on the way can read, right what was inside."""
 
-from matplotlib.figure import Figure
-
 from . import escape, palette
-from .draw import Sheet
-from .tls_records import Records, shown
+from .draw import Figure, Sheet
+from .tls_connection import Session, shown
 from .view import count
 
 __all__ = ["draw"]
@@ -13,11 +11,11 @@ TOP, ROW, BOTTOM, MOST = 74, 30, 30, 40  # pixels; rows drawn
 NUMBER, FRAME, HOST, WIRE, INSIDE = 34, 50, 130, 230, 520
 
 
-def draw(view: Records) -> Figure:
-    """The figure of a `Records`."""
+def draw(view: Session) -> Figure:
+    """The figure of a `Session`."""
     records = view.records[:MOST]
     more = len(view.records) - len(records)
-    sheet = Sheet(TOP + max(len(records), 1) * ROW + BOTTOM + (20 if more else 0), origin=escape.plain(view.origin or "", 60))
+    sheet = Sheet(TOP + max(len(records), 1) * ROW + BOTTOM + (20 if more else 0), origin=view.origin)
     sheet.text(16, 26, sheet.fit(view.heading(), sheet.width - 32, 12, bold=True), 12, bold=True)
     for x, words in ((FRAME, "frame"), (HOST, "from"), (WIRE, "what everyone on the way can read"), (INSIDE, "what was inside")):
         sheet.text(x, 56, words, 9, palette.SOFT)
