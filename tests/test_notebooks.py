@@ -8,7 +8,9 @@ import itertools
 import os
 import subprocess
 import sys
+import tempfile
 import threading
+from pathlib import Path
 
 import pytest
 from conftest import STACKS, not_run, where_there_is_time
@@ -90,14 +92,14 @@ def test_without_the_programs_that_it_runs(path):
 @where_there_is_time
 @pytest.mark.skipif(os.getuid() != 0, reason="who runs this is an ordinary user: all the others show it")
 @in_groups
-def test_as_an_ordinary_user(paths, tmp_path, combination):
+def test_as_an_ordinary_user(paths, combination):
     """On tap, as somebody without any privilege: a uid of its own, no group, no capability, none to be gained."""
     need("tap")
+    folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
+    tmp_path = Path(folder.name)  # pytest's own folders are closed to others, again whenever another pytest begins
     as_nobody = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--bounding-set=-all", "--inh-caps=-all",
                  "--no-new-privs", "env", f"HOME={tmp_path}")  # fmt: skip
     tmp_path.chmod(0o777)
-    for folder in (tmp_path, *tmp_path.parents[:-2]):  # pytest's own folders are closed to others
-        folder.chmod(folder.stat().st_mode | 0o755)
     readable = subprocess.run([*as_nobody, sys.executable, "-c", f"import sys; sys.path[:0] = [{str(ROOT)!r}]; import labs"])
     if readable.returncode:
         not_run("chapters as an ordinary user", f"{sys.executable} or {ROOT.name} cannot be read by others")
