@@ -11,6 +11,9 @@ BIN     := $(VENV)/bin
 CHAPTER ?=
 comma   := ,
 
+# Every process loads the plugins that are named here, and no others: what else there is would take a second of each.
+PYTEST  := PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 $(BIN)/python -m pytest -p xdist.plugin -p _hypothesis_pytestplugin
+
 # Jupyter refuses to run as root, which in a container is all there is.
 ROOT := $(shell [ "$$(id -u)" = 0 ] && echo --allow-root)
 
@@ -34,7 +37,7 @@ lab: $(VENV)/lab-ready
 	$(BIN)/jupyter lab $(ROOT) $(OPTIONS) notebooks/00-start-here.ipynb
 
 test: $(VENV)/test-ready
-	$(BIN)/python -m pytest tests --numprocesses 6 --dist worksteal $(if $(CHAPTER),--chapter $(CHAPTER)) $(OPTIONS)
+	$(PYTEST) tests --numprocesses 6 --dist worksteal $(if $(CHAPTER),--chapter $(CHAPTER)) $(OPTIONS)
 
 record: $(VENV)/test-ready
 	$(BIN)/python -m labs record $(CHAPTER)

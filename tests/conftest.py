@@ -8,6 +8,7 @@ import collections
 import fcntl
 import itertools
 import os
+import sys
 import warnings
 from pathlib import Path
 
@@ -16,8 +17,19 @@ import pytest
 import labs
 from labs.captures.capture import Capture
 
+# Where jsonschema finds this package it parses a grammar for a second, in every process that reads notebooks, for a format that
+# they do not have; without it jsonschema leaves that format unchecked.
+sys.modules.setdefault("rfc3987_syntax", None)
+
 ROOT = Path(__file__).resolve().parent.parent
 REQUIRED = os.environ.get("LABS_REQUIRE_ORACLES") == "1"
+STACKS = os.environ.get("LABS_STACKS") == "1"  # there is time for everything: .ci/run
+where_there_is_time = pytest.mark.skipif(not STACKS, reason="NOT RUN HERE  what takes its time: LABS_STACKS=1 asks for it")
+
+
+def examples(number):
+    """How many examples hypothesis tries: all where there is time, else a quarter; their seeds differ from run to run."""
+    return number if STACKS else max(4, number // 4)
 
 
 def not_run(what, why):
@@ -49,7 +61,8 @@ def find_chapter(asked):
     return found[0]
 
 
-LONG = ("test_nbval", "test_as_an_ordinary_user", "test_exercises", "test_on_tap_twice_with_pictures", "test_on_other_links")
+LONG = ("test_nbval", "test_as_an_ordinary_user", "test_exercises", "test_on_tap_twice_with_pictures", "test_mypy",
+        "test_a_chapter_has_four_places", "test_on_other_links")  # fmt: skip
 
 
 def of_the_chapter(item, slug):

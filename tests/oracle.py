@@ -1,5 +1,7 @@
 """tshark as the oracle: what it reads in a capture is what our own reader must read, and it must find nothing wrong."""
 
+import itertools
+import os
 import shutil
 import subprocess
 
@@ -37,13 +39,16 @@ def fields(capture, names, folder):
 
 
 def compare(made, folder):
-    """Compare every frame of many captures, given as (the test that made it, capture), in one file."""
-    tests = [test for test, capture in made for _ in capture]
-    frames = [frame for _, capture in made for frame in capture]
-    rows = fields(Capture(frames, (), {}, "file"), FIELDS, folder)
-    assert len(rows) == len(frames)
+    """Compare every frame of many captures, given as (the test that made it, capture), in one file.
+
+    Of a flood the beginning, where there is no time for all of it: its frames are like each other.
+    """
+    most = None if os.environ.get("LABS_STACKS") == "1" else 2000
+    all_of_them = [(test, frame) for test, capture in made for frame in itertools.islice(capture, most)]
+    rows = fields(Capture([frame for _, frame in all_of_them], (), {}, "file"), FIELDS, folder)
+    assert len(rows) == len(all_of_them)
     relative = Relative()
-    for test, frame, row in zip(tests, frames, rows):
+    for (test, frame), row in zip(all_of_them, rows):
         said, where = dict(zip(FIELDS, row)), f"{test}, frame {frame.number}: {frame!r}"
         assert ours(frame, relative) == theirs(frame, said), where
         assert not said["_ws.malformed"], f"malformed: {where}"

@@ -36,10 +36,9 @@ SETTINGS = {
     "notebook-extension/tracker": {"windowingMode": "none"},  # every cell is in the page, seen or not
 }
 
-pytestmark = [
-    pytest.mark.skipif(os.environ.get("LABS_STACKS") != "1", reason="NOT RUN HERE  a real browser: LABS_STACKS=1 asks for it"),
-    pytest.mark.xdist_group("browser"),
-]
+pytestmark = pytest.mark.skipif(
+    os.environ.get("LABS_STACKS") != "1", reason="NOT RUN HERE  a real browser: LABS_STACKS=1 asks for it"
+)
 
 
 def needed():

@@ -10,7 +10,7 @@ from threading import Event
 from types import SimpleNamespace
 
 import pytest
-from conftest import not_run
+from conftest import examples, not_run
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from traffic import connected, in_thread, read_all, udp
@@ -146,7 +146,7 @@ def test_files_that_are_something_else(raw, said, tmp_path):
         Capture.load(path)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(150), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_damaged_files_are_refused_or_read(data, tmp_path):
     """Whatever the bytes: a capture or a LabError, nothing else."""

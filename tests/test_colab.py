@@ -28,10 +28,9 @@ HOSTED = [  # as found on Colab in August 2026; psutil is what its ipykernel use
 ]  # fmt: skip
 PATIENCE = 600  # seconds
 
-pytestmark = [
-    pytest.mark.skipif(os.environ.get("LABS_STACKS") != "1", reason="NOT RUN HERE  Colab's versions: LABS_STACKS=1 asks for it"),
-    pytest.mark.xdist_group("colab"),
-]
+pytestmark = pytest.mark.skipif(
+    os.environ.get("LABS_STACKS") != "1", reason="NOT RUN HERE  Colab's versions: LABS_STACKS=1 asks for it"
+)
 
 
 def call(*command, **how):

@@ -4,6 +4,7 @@ import random
 from ipaddress import IPv6Address
 
 import pytest
+from conftest import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scapy.config import conf
@@ -460,13 +461,13 @@ def assert_survives(raw, first="Ethernet"):
     assert 0 <= header.payload_at <= len(raw) and len(header.payload) == header.payload_length
 
 
-@settings(max_examples=400, deadline=1000)
+@settings(max_examples=examples(400), deadline=1000)
 @given(st.binary(max_size=200), st.sampled_from(FIRSTS))
 def test_any_bytes(raw, first):
     assert_survives(raw, first)
 
 
-@settings(max_examples=400, deadline=1000)
+@settings(max_examples=examples(400), deadline=1000)
 @given(st.sampled_from([0x0800, 0x0806, 0x86DD, 0x8100]), st.sampled_from([0x45, 0x4F, 0x60]), st.binary(max_size=200))
 def test_any_bytes_behind_a_known_type(kind, first, rest):
     assert_survives(bytes(12) + kind.to_bytes(2, "big") + bytes([first]) + rest)
@@ -478,7 +479,7 @@ def test_every_truncation(raw):
         assert_survives(raw[:size])
 
 
-@settings(max_examples=1500, deadline=1000)
+@settings(max_examples=examples(1500), deadline=1000)
 @given(st.sampled_from(sorted(GOOD)), st.data())
 def test_changed_bytes(name, data):
     raw = bytearray(GOOD[name])

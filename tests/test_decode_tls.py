@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from conftest import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -161,7 +162,7 @@ def test_every_cut_opens_or_says_why(talk):
             assert some == whole[: len(some)]
 
 
-@settings(max_examples=300, deadline=2000)
+@settings(max_examples=examples(300), deadline=2000)
 @given(st.data())
 def test_any_change_opens_or_says_why(talk, data):
     keylog, *streams = talk
@@ -175,7 +176,7 @@ def test_any_change_opens_or_says_why(talk, data):
         assert str(error)
 
 
-@settings(max_examples=300, deadline=2000)
+@settings(max_examples=examples(300), deadline=2000)
 @given(st.binary(max_size=300), st.binary(max_size=300), st.text(max_size=300))
 def test_any_bytes(up, down, keylog):
     for prefix in (b"", b"\x16\x03\x01\x00\x40\x01\x00\x00\x30", b"\x16\x03\x01\x00\x40\x02\x00\x00\x30"):

@@ -2,7 +2,7 @@
 
 from conftest import not_run
 
-from notebooks import check_exercises, each_notebook, live_link, programs_of
+from notebooks import check_exercises, each_notebook, home_of_exercises, programs_of
 
 
 @each_notebook
@@ -11,4 +11,4 @@ def test_exercises(path):
 
     if missing := [name for name in programs_of(path) if not find(name)[0]]:
         not_run(f"exercises of {path.stem}", f"{', '.join(missing)} is not installed")
-    assert check_exercises(path, live_link()) >= 3, "a chapter has at least three exercises"
+    assert check_exercises(path, home_of_exercises()) >= 3, "a chapter has at least three exercises"

@@ -3,7 +3,7 @@
 import subprocess
 
 import pytest
-from conftest import not_run
+from conftest import examples, not_run
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -78,7 +78,7 @@ def test_what_is_not_http1():
     assert exchange(b"", b"") == []
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(st.binary(max_size=60), st.binary(max_size=60), st.integers(0, 200), st.integers(0, 200), st.booleans())
 def test_http1_never_raises(noise_up, noise_down, cut_up, cut_down, ended):
     exchange((ASK + POST)[:cut_up] + noise_up, (SAY + CHUNKED)[:cut_down] + noise_down, ended)
@@ -175,7 +175,7 @@ def test_the_preface():
         frames(b"", "both")
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, 11), st.integers(0, 255), st.integers(0, 3), st.binary(max_size=40)), max_size=6),
     st.binary(max_size=12),
@@ -187,7 +187,7 @@ def test_http2_never_raises(made, noise):
             assert isinstance(repr(frame), str) and isinstance(frame, Http2Frame)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(st.binary(max_size=40))
 def test_representations_agree_with_hpack(block):
     import hpack

@@ -1,5 +1,6 @@
 """The lab process: many threads, floods, limits, descriptors that run out, programs that write without end, its heartbeat."""
 
+import contextlib
 import errno
 import os
 import re
@@ -12,6 +13,7 @@ import threading
 from collections import Counter
 
 import pytest
+from conftest import STACKS
 from test_leaks import inside
 from traffic import connected, in_thread, same, udp, until
 
@@ -141,7 +143,7 @@ def test_a_flood_into_a_packet_socket(any_net):
             for _ in range(20):
                 sock.sendall(b"x"), far.recv(1)
                 assert any_net.wire.held == 0
-            assert sent.total() > before
+            until(lambda: sent.total() > before, "the flood goes on")
         finally:
             stop.set()
             for thread in threads:
@@ -204,13 +206,13 @@ def test_a_packet_socket_that_nobody_reads(any_net):
             writer.send(NOBODY + number.to_bytes(4, "big"))
         assert any_net.wire.held == 0
         reader.ins.setblocking(False)
-        got = []
-        try:
-            while True:
-                got.append(int.from_bytes(reader.ins.recv(2000)[-4:], "big"))
-                any_net.wire.settle()
-        except BlockingIOError:
-            pass
+        got, before = [], -1
+        while len(got) > before:  # the lab hands on as much as the socket takes
+            before = len(got)
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    got.append(int.from_bytes(reader.ins.recv(2000)[-4:], "big"))
+            any_net.wire.settle()
     assert 10_000 <= len(got) == 30_000 - cap.missed and same(got, list(range(len(got))))
 
 
@@ -379,7 +381,7 @@ def test_a_program_that_writes_without_end(any_net):
     endless.kill()
 
 
-@pytest.mark.parametrize("blocks", [1, 3355, 3356, 6710, 6711, 6712, 10_000])
+@pytest.mark.parametrize("blocks", [1, 3355, 3356, 6710, 6711, 6712, 10_000] if STACKS else [1, 3356, 6711])
 def test_what_is_kept_of_an_output(any_net, blocks):
     """Around each limit, 32 MB and 64 MB: what there is, byte by byte."""
     program = any_net["client"].run([sys.executable, "-c", NUMBERS, str(blocks)])

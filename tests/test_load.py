@@ -14,7 +14,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from conftest import not_run
+from conftest import examples, not_run, where_there_is_time
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from traffic import until
@@ -86,7 +86,7 @@ def test_parse(data, said):
         assert all(parse(data[:cut]) is None for cut in range(len(data)))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(st.binary(max_size=80), st.integers(0, 80))
 def test_parse_never_raises_but_value_error(noise, cut):
     for data in (noise, CHUNKED[:cut] + noise, OK[:cut] + noise):
@@ -238,11 +238,13 @@ def test_it_can_be_recorded(host, tmp_path):
     assert vars(again) == vars(got) and repr(again) == repr(got) and again.p99 == got.p99
 
 
+@where_there_is_time
 @pytest.mark.alone
 def test_wrk_is_near(host):
     """In turns, on a server that takes a millisecond for each request, so that its pace is what both should see.  `make bench`
     has the figures for requests that cost less, up to nothing, where the two of them compete with the server for processors.
-    On a machine that is never steady for two seconds the one and the other meet different servers, and nothing is shown."""
+    On a machine that is never steady for two seconds the one and the other meet different servers: nothing is shown, which is
+    told at the end, and is no fault of the generator."""
     if not shutil.which("wrk"):
         not_run("wrk, the oracle", "wrk is not installed (Debian: apt install wrk)")
 
@@ -255,9 +257,9 @@ def test_wrk_is_near(host):
     with workers("serve", on=host, count=1, code=WORKER.replace("while connection", "while time.sleep(0.001) or connection")):
         ratios = []
         for _ in range(3):
-            ratios.append(labs.steady(in_turns, within=0.005))
+            ratios.append(labs.steady(in_turns, within=0.005, runs=8))
             if busy := disturbed():
-                pytest.skip(busy)
+                pytest.skip(f"NOT RUN HERE  wrk beside labs.load: {busy}")
     assert 0.95 < statistics.median(ratios) < 1.05, ratios
 
 

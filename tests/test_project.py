@@ -11,6 +11,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from conftest import where_there_is_time
 
 import labs
 from labs.__main__ import main
@@ -110,6 +111,7 @@ def test_environment_agrees_with_pyproject():
 # ── what it ships ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@where_there_is_time  # pip fetches what builds it
 def test_the_wheel_has_the_package_and_its_recordings(tmp_path):
     if not os.environ.get("CI") and subprocess.run([sys.executable, "-m", "pip", "--version"], capture_output=True).returncode:
         pytest.skip("no pip in this environment")

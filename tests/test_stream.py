@@ -4,6 +4,7 @@ import random
 import subprocess
 
 import pytest
+from conftest import examples
 from fakes import Talk, capture_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -97,7 +98,7 @@ def test_what_the_wire_lost():
     assert stream.frame_at("client", 0).number == 4 and stream.frame_at("client", 0, arrived=True).number == 5
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(st.integers(0, 2**32 - 1), st.lists(st.tuples(st.integers(0, 300), st.integers(1, 60)), min_size=1, max_size=40))
 def test_any_order_and_overlap(isn, cuts):
     """Whatever comes in whatever order: the bytes that came are right, and the rest is a gap."""
@@ -115,7 +116,7 @@ def test_any_order_and_overlap(isn, cuts):
         assert stream.frame_at("client", at).number == first + 4
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 80), st.integers(0, 255)), max_size=6))
 def test_damaged_frames_never_raise(damage):
     frames = []

@@ -1,12 +1,12 @@
 """Views: exact texts, masks, hostile bytes, pictures that are opaque and fit; the same text whatever the random numbers were."""
 
 import json
-import time
 import warnings
 from io import BytesIO
 from types import SimpleNamespace
 
 import pytest
+from conftest import examples
 from fakes import NAMES, FakeCapture, Talk, capture_of, frame_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -329,7 +329,7 @@ def mutations():
     ).map(lambda t: bytes(dict(t[2]).get(at, byte) for at, byte in enumerate(t[0][: t[1]])))
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(300), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.one_of(st.binary(max_size=200), mutations()))
 def test_no_bytes_make_a_text_raise(raw):
     for view in views_of(raw):
@@ -337,7 +337,7 @@ def test_no_bytes_make_a_text_raise(raw):
             assert line.isprintable()
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=examples(12), deadline=None)
 @given(st.one_of(st.binary(max_size=120), mutations()))
 def test_no_bytes_make_a_picture_raise(raw):
     for view in views_of(raw):
@@ -406,26 +406,6 @@ def test_display(monkeypatch):
     monkeypatch.setattr(Ladder, "figure", None)  # nothing is drawn
     view._ipython_display_()
     assert shown[2] == {"text/plain": CONVERSATION} and shown[3] == shown[1]
-
-
-def test_speed_is_printed_not_judged(capsys):
-    talk = Talk().open()
-    for _ in range(20):
-        talk.say("client", "PA", b"x" * 100).say("server", "A")
-    sent = (talk.sent * 250)[:10_000]
-    cap = capture_of(sent)
-    start = time.perf_counter()
-    view = Ladder(cap, limit=None)
-    size = len(view.text) + len(view.sentence)
-    text = time.perf_counter() - start
-    short = capture_of(talk.sent[:40])
-    Ladder(short).png()
-    start = time.perf_counter()
-    Ladder(short).png()
-    with capsys.disabled():
-        print(
-            f"\n  10,000 frames as text: {text:.3f} s ({size:,} characters); 40 rows as PNG: {time.perf_counter() - start:.3f} s"
-        )
 
 
 def test_import_is_light():

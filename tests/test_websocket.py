@@ -4,7 +4,7 @@ import asyncio
 import re
 
 import pytest
-from conftest import not_run
+from conftest import examples, not_run
 from fakes import Talk, capture_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -268,7 +268,7 @@ def survives(raw):
             assert places == sorted(places) and all(a + n <= b for (a, n), (b, _) in zip(places, places[1:]))
 
 
-@settings(max_examples=300, deadline=2000)
+@settings(max_examples=examples(300), deadline=2000)
 @given(st.binary(max_size=200))
 def test_any_bytes(raw):
     survives(raw)

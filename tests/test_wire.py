@@ -401,10 +401,10 @@ def test_a_held_wire_holds_so_many(any_net):
     net = any_net
     net.wire.hold()
     with net.wire.socket() as wire, net.capture() as cap:
-        for _ in range(HELD + 20_000):
+        for _ in range(HELD + 1_000):
             wire.send(b"\x02\0\0\0\0\x99" + bytes(54))
         assert net.wire.held == HELD
-    assert Counter(f.lost for f in cap) == {"": HELD, "the wire holds 10,000 frames already": 20_000} and cap.missed == 0
+    assert Counter(f.lost for f in cap) == {"": HELD, "the wire holds 10,000 frames already": 1_000} and cap.missed == 0
     assert net.wire.release() == HELD
 
 
@@ -447,10 +447,10 @@ def test_scapy_sniffs_every_frame(net):
 
 
 def test_bulk_is_captured_whole(net):
-    """20 MB: every byte can be read back from the capture, and the kernels' own counters agree with it."""
+    """8 MB: every byte can be read back from the capture, and the kernels' own counters agree with it."""
     client, server = net
     ours, theirs = connected(client, server)
-    data = b"".join(i.to_bytes(4, "big") for i in range(5_000_000))
+    data = b"".join(i.to_bytes(4, "big") for i in range(2_000_000))
     counters = [host.counters() for host in net]
     ours.settimeout(60), theirs.settimeout(60)
     with net.capture() as cap:
