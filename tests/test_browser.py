@@ -74,7 +74,7 @@ def jupyter(tmp_path_factory):
     finally:
         server.terminate()
         server.wait(20)
-    assert "plain text" not in (folder / "log").read_text(), "the kernel's warning: jupyter/ was not copied into the environment"
+    assert "plain text" not in (folder / "log").read_text(), "the kernel's warning: data/jupyter was not copied into the environment"
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ An idle, undisturbed cable must cost next to nothing: `carry` has one short path
 """
 
 from _random import Random  # what random.Random is made of; importing all of it takes a quarter of our start
-from collections import deque
+from collections import deque, namedtuple
 from time import monotonic_ns as now
 
 from labs.captures.log import ARRIVED, CROSSED, EVERYONE, LOST, SENT
@@ -17,8 +17,11 @@ if TYPE_CHECKING:
     from labs.network.frame_log import FrameLog
     from labs.network.traffic import Traffic
 
-__all__ = ["HELD", "Cable"]
+__all__ = ["HELD", "Cable", "Verdict"]
 
+# What a rule of the notebook says of a frame: other bytes, or lose it, delay it by so many s, double it, let so many others pass.
+Verdict = namedtuple("Verdict", "changed drop extra copies behind", defaults=(None, False, 0.0, 0, 0))
+NO_RULE = Verdict()
 OVERTAKEN_WITHIN = 1_000_000_000  # ns; a frame told to let others pass does not wait for ever
 HELD = 10_000  # frames that a wire holds, as many as a card keeps (labs.network.cards); then it loses them, and says so
 
@@ -83,12 +86,10 @@ class Cable:
             return EVERYONE
         return self.learned.get(frame[:6], EVERYONE)
 
-    def decide(
-        self, number: int, frame: bytes, source: int, changed: bytes | None = None,
-        drop: bool = False, extra: float = 0.0, copies: int = 0, behind: int = 0,
-    ) -> None:  # fmt: skip
+    def decide(self, number: int, frame: bytes, source: int, rule: Verdict = NO_RULE) -> None:
         """What a rule said of the frame, then what the cable itself does with it."""
-        if drop:
+        changed = rule.changed
+        if rule.drop:
             self.lose(number, source, "dropped by a rule")
         elif self.cut:
             self.lose(number, source, "the cable is cut")
@@ -97,20 +98,20 @@ class Cable:
         elif self.holding and self.repeated(changed or frame):
             self.lose(number, source, "a repetition, and the wire is held")
         elif self.holding:
-            for _ in range(copies + 1):
+            for _ in range(rule.copies + 1):
                 self.hold(number, frame, source, changed)
-        elif behind:
-            passage = self.traffic.schedule(now() + OVERTAKEN_WITHIN, self, number, frame, source, changed, behind)
+        elif rule.behind:
+            passage = self.traffic.schedule(now() + OVERTAKEN_WITHIN, self, number, frame, source, changed, rule.behind)
             self.overtaken += [passage] if passage else []
         else:
-            for _ in range(copies + 1):
-                self.send_on(number, frame, source, changed, extra)
+            for _ in range(rule.copies + 1):
+                self.send_on(number, frame, source, changed, rule.extra)
             for passage in [p for p in self.overtaken if p.source == source]:
                 passage.behind -= 1
                 if not passage.behind:
                     passage.gone = True
                     self.overtaken.remove(passage)
-                    self.send_on(passage.number, passage.frame, source, passage.changed, extra)
+                    self.send_on(passage.number, passage.frame, source, passage.changed, rule.extra)
 
     def repeated(self, frame: bytes) -> bool:
         """True if a held wire has seen just this before: its sender grew impatient with the learner."""

@@ -6,7 +6,7 @@ Both are sockets to the notebook.  The wire never waits for it: what it is too s
 import socket
 from collections import deque
 
-from labs.network.cable import Cable
+from labs.network.cable import Cable, Verdict
 from labs.network.loop import Loop
 from labs.network.messages import FRAME, QUESTION, VERDICT
 from labs.network.traffic import Traffic
@@ -142,7 +142,7 @@ class Judge:
         if self.open and self.open[0][0] == number:
             self.asked -= 1
             changed = message[VERDICT.size :] or None
-            self.cable.decide(*self.open.popleft(), changed, drop, extra, copies, behind)
+            self.cable.decide(*self.open.popleft(), Verdict(changed, drop, extra, copies, behind))
             self.ask()
 
     def close(self) -> None:
