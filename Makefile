@@ -55,7 +55,7 @@ clean:
 
 # A stamp says that the environment is complete; it is made again when the requirements change.  data/jupyter holds what JupyterLab
 # and its kernels are told here: no news from the net, and no warning that a kernel on this very machine is spoken to by plain TCP.
-SETTINGS := $(shell find jupyter -type f)
+SETTINGS := $(shell find data/jupyter -type f)
 
 $(VENV)/lab-ready: pyproject.toml $(SETTINGS) $(VENV)/pyvenv.cfg
 	@echo 'Installing into $(VENV), about a minute …'

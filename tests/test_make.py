@@ -79,7 +79,7 @@ def test_jupyter_settings_are_what_jupyter_reads():
     from IPython.core.application import ENV_CONFIG_DIRS
     from jupyterlab.commands import get_app_dir
 
-    here = {path.relative_to(ROOT / "jupyter"): json.loads(path.read_text()) for path in (ROOT / "jupyter").rglob("*.json")}
+    here = {path.relative_to(ROOT / "data" / "jupyter"): json.loads(path.read_text()) for path in (ROOT / "data" / "jupyter").rglob("*.json")}
     lab, kernel = sorted(here, key=str, reverse=True)
     assert os.path.join(sys.prefix, lab) == os.path.join(get_app_dir(), "settings", "overrides.json")
     assert os.path.dirname(os.path.join(sys.prefix, kernel)) in ENV_CONFIG_DIRS and kernel.stem == "ipython_kernel_config"
