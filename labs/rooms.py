@@ -6,10 +6,13 @@ ways up.
 """
 
 import sys
-from collections.abc import Callable
 from importlib import import_module
 from types import ModuleType
-from typing import Any
+
+TYPE_CHECKING = False  # typing.TYPE_CHECKING: the lab process imports no typing
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
 
 __all__ = ["above", "at_first_use", "callable_room"]
 
@@ -24,12 +27,12 @@ ABOVE = {
 }
 
 
-def above(name: str) -> Any:
+def above(name: str) -> "Any":
     """The class or function of a room above, one of ABOVE."""
     return getattr(import_module(ABOVE[name]), name)
 
 
-def at_first_use(package: str, homes: dict[str, str]) -> tuple[list[str], Callable, Callable]:
+def at_first_use(package: str, homes: dict[str, str]) -> "tuple[list[str], Callable, Callable]":
     """(__all__, __getattr__, __dir__) of a package whose names are imported when somebody asks for them (PEP 562).
 
     homes: {name: the module it lives in}.  So `import labs` takes no time, and the lab process loads only what it runs.

@@ -3,8 +3,6 @@
 import difflib
 import os
 
-from labs.network import links
-
 __all__ = ["CHAPTERS", "chapter", "known"]
 
 CHAPTERS = (
@@ -24,8 +22,10 @@ def chapter(slug: str) -> None:
     thing that differs from machine to machine.
     """
     known(slug)
-    link = links.named(links.choose())
     from labs.lessons import replay  # late: most that import labs need none of it
+    from labs.network import links
+
+    link = links.named(links.choose())
 
     shows = link.shows
     if not replay.begin(slug, link.whole, link.live) and not link.live:
