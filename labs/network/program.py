@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import signal as signals
 import time
 from collections.abc import Callable, Iterable
@@ -16,6 +17,11 @@ if TYPE_CHECKING:
 __all__ = ["Program"]
 
 LOOK = 0.01  # seconds between two looks at what a program does
+
+
+def _found(name: str, environment: dict) -> bool:
+    """Whether PATH leads to it: execvp(3) says EACCES, too, where one of its folders cannot be read."""
+    return "/" in name or shutil.which(name, path=environment.get("PATH", os.defpath)) is not None
 
 
 class Program:
@@ -38,7 +44,7 @@ class Program:
         except OSError as e:
             if not os.path.isdir(folder):
                 raise LabError(f"expected a folder to start {self.argv[0]!r} in, got {folder!r}: there is none") from None
-            if isinstance(e, FileNotFoundError):
+            if isinstance(e, FileNotFoundError) or (isinstance(e, PermissionError) and not _found(self.argv[0], environment)):
                 raise LabError(f"expected a program that is installed here, got {self.argv[0]!r}: it was not found") from None
             if e.errno == errno.EMFILE:
                 raise
