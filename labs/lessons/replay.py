@@ -79,19 +79,19 @@ def begin(slug: str, whole: bool, live: bool) -> bool:
     _chapter = slug
     if whole:
         return True
-    _current = _opened(slug)
+    recording = store.read(store.data_dir() / slug)
+    _current = _opened(slug, recording)
     if _current and not live:
         _current.no_network = NO_NETWORK
     elif _current:
         from labs.lessons.attempt import Attempt  # late: a recording alone needs no capture, no stream
 
         _current.attempt = Attempt(_current.shell, _current.files)
-    return store.read(store.data_dir() / slug) is not None
+    return recording is not None
 
 
-def _opened(slug):
+def _opened(slug, recording):
     """The Replay of a chapter, or None: no recording, or no notebook, whose cells there were to replay."""
-    recording = store.read(store.data_dir() / slug)
     shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
     return Replay(shell, recording, Files(store.data_dir() / slug)) if recording and shell else None
 
@@ -111,7 +111,7 @@ def lack(program: str, how: str) -> NotHere:
     """
     global _current
     if _current is None and _chapter:
-        _current = _opened(_chapter)
+        _current = _opened(_chapter, store.read(store.data_dir() / _chapter))
     if _current:
         _current.lacking[program] = how
     return NotHere(program, _needs(program, how))
